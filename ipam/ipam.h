@@ -1,0 +1,102 @@
+/* Node-local address management: the node's blocks, who holds which address, and the journal that
+ * survives any crash.
+ *
+ * The journal owns addresses; nothing here asks a server. ADD: ipam_assign() writes ALLOC (pending)
+ * durably before it returns; ipam_ready() after the endpoint is plumbed. DEL: ipam_release() after
+ * the link is gone. A process killed anywhere restarts into a state in which every address that was answered
+ * is held, and none is held twice (facts: Node-local allocation that survives crashes).
+ */
+#ifndef SELVAGE_IPAM_IPAM_H
+#define SELVAGE_IPAM_IPAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/err.h"
+#include "lib/prefix.h"
+
+struct ipam;
+
+/* Who holds an address: one attachment of one container. */
+struct ipam_owner {
+	const char *network, *container_id, *ifname;
+	const char *namespace_, *pod; /* for people; "" unknown */
+};
+
+enum ipam_state { IPAM_PENDING, IPAM_READY };
+
+struct ipam_lease {
+	struct ipam_owner owner;
+	enum ipam_state state;
+	unsigned naddrs; /* at most one a family */
+	struct addr addrs[2];
+	uint64_t since;  /* s since the epoch */
+	const char *host_ifname; /* "" before ready */
+};
+
+/* Opens or creates the journal in dirfd (borrowed), replays it, cuts a torn tail, rotates where due. boot_id:
+ * the kernel's; where it differs from the journal's, what was allocated is dead. now: s since the epoch. Corruption in the middle: NULL, err says where and what
+ * to do. */
+struct ipam *ipam_open(int dirfd, const char *boot_id, uint64_t now, struct err *err);
+void ipam_close(struct ipam *ipam);
+
+/* The blocks of this node now, whole set. A block that is taken away while addresses in it are
+ * held stays known, gives out no more, and is listed until it is empty. */
+struct ipam_block_conf {
+	struct prefix cidr, pool;
+	bool allocate; /* false: pool disabled or Manual: only by explicit request */
+};
+void ipam_set_blocks(struct ipam *ipam, const struct ipam_block_conf *blocks, unsigned n);
+void ipam_set_reservations(struct ipam *ipam, const struct prefix *p, unsigned n);
+void ipam_set_cooldown(struct ipam *ipam, unsigned seconds); /* floor; default 60 */
+
+enum ipam_result {
+	IPAM_OK = 0,
+	IPAM_EXHAUSTED = -2, /* err names the pools or blocks */
+	IPAM_TAKEN = -3,     /* the address asked for is held by another (named) */
+	IPAM_EXISTS = -4,    /* this owner is ready already */
+	IPAM_OUTSIDE = -5,   /* the address asked for lies in none of our blocks */
+	IPAM_IO = -1,        /* the journal could not be written */
+};
+
+/* One address of each family in families (1 << FAM_V4 | 1 << FAM_V6) that the node has blocks for, all or nothing; or
+ * exactly those of `want`. Oldest freed first; an address comes back only after the cool-down. A pending lease of the same owner is given again
+ * with the same addresses. Durable on return, unless ipam_defer_sync() is in force. */
+enum ipam_result ipam_assign(struct ipam *ipam, const struct ipam_owner *owner, unsigned families,
+			     const struct addr *want, unsigned nwant, uint64_t now,
+			     struct ipam_lease *out, struct err *err);
+enum ipam_result ipam_ready(struct ipam *ipam, const struct ipam_owner *owner,
+			    const char *host_ifname, struct err *err);
+/* Unknown owner: IPAM_OK. The address cools down. */
+enum ipam_result ipam_release(struct ipam *ipam, const struct ipam_owner *owner, uint64_t now,
+			      struct err *err);
+/* Group commit: several changes, one fdatasync. Between begin and commit nothing is durable. */
+void ipam_sync_begin(struct ipam *ipam);
+int ipam_sync_commit(struct ipam *ipam, struct err *err);
+
+/* false: no such lease. Strings in out are borrowed until the next call that changes. */
+bool ipam_find(const struct ipam *ipam, const struct ipam_owner *owner, struct ipam_lease *out);
+bool ipam_find_addr(const struct ipam *ipam, const struct addr *a, struct ipam_lease *out);
+void ipam_each(const struct ipam *ipam, void (*cb)(void *arg, const struct ipam_lease *l),
+	       void *arg);
+
+struct ipam_block_use {
+	struct prefix cidr, pool;
+	uint64_t size, used, free, cooling;
+};
+unsigned ipam_block_count(const struct ipam *ipam);
+void ipam_block_use(const struct ipam *ipam, unsigned i, uint64_t now, struct ipam_block_use *out);
+
+/* ---- which blocks a node has, where no BlockAffinity says so (pure) ---- */
+
+struct blocks_pool {
+	struct prefix cidr;
+	unsigned block_size; /* prefix length of a block */
+};
+/* Computes one block of the pool for each node of `nodes` (unique names) that has none in `taken`. The result depends on the nodes'
+ * names and order given alone, never collides, and adding a node at the end moves nobody's block:
+ * out[i] belongs to nodes[i], len 0 where the pool is full. */
+void blocks_compute(const struct blocks_pool *pool, const char *const *nodes, unsigned n_nodes,
+		    const struct prefix *taken, unsigned n_taken, struct prefix *out);
+
+#endif

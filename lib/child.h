@@ -1,0 +1,47 @@
+/* How bgpd and felix start: descriptor 3 is the channel to noded, whose first message is M_INIT.
+ * A child ends when that channel ends.
+ */
+#ifndef SELVAGE_LIB_CHILD_H
+#define SELVAGE_LIB_CHILD_H
+
+#include "lib/ipc.h"
+#include "lib/nodeconf.h"
+
+enum { CHILD_FD = 3 };
+
+struct child_fds { /* -1 or empty where noded gave none */
+	int channel, chroot, cni, state_dir, store_dir, spool_dir;
+	int listeners[16];
+	unsigned nlisteners;
+};
+
+struct child {
+	struct ev_loop *loop;
+	struct ipc *noded;
+	struct nodeconf *conf;
+	struct child_fds fds;
+	uint32_t restarts;
+	bool check_only;
+	char node[256];
+};
+
+struct child_ops {
+	/* The other daemon has a new channel: takes fd. */
+	void (*on_channel)(void *arg, int fd);
+	/* A control client: takes fd. */
+	void (*on_ctl_client)(void *arg, int fd, bool readonly);
+	/* SIGTERM or noded gone: release what a clean stop releases, then return; the process
+	 * exits. */
+	void (*on_stop)(void *arg);
+};
+
+/* Reads M_INIT (blocking, at most 10 s), loads the configuration from its descriptor, enters the
+ * sandbox (keep_net_admin as said), sets up logging. -1: the reason has been logged and told to
+ * noded as M_FATAL. */
+int child_start(struct child *c, const char *proc, bool keep_net_admin, struct err *err);
+/* Wires M_CHANNEL, M_CTL_CLIENT, M_LOG_LEVEL and signals to ops and runs the loop until the end. */
+void child_run(struct child *c, const struct child_ops *ops, void *arg);
+void child_ready(struct child *c, bool ready, const char *reason); /* M_READY, when it changes */
+void child_fatal(struct child *c, const char *text);               /* M_FATAL; then exit(1) */
+
+#endif

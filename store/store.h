@@ -1,0 +1,162 @@
+/* Where desired state comes from: one interface, two makers (`directory` now, `kube` later).
+ *
+ * The store keeps the last good version of every object by kind, namespace and name, and tells the
+ * owner of each change after a batch of changes. Objects are immutable: a change makes a new one.
+ * Calico's kinds are those of its v3 API; fields that Selvage does not act on are accepted, known
+ * by name, and listed in the table with F_IGNORE.
+ */
+#ifndef SELVAGE_STORE_STORE_H
+#define SELVAGE_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "lib/err.h"
+#include "lib/schema.h"
+
+enum kind {
+	KIND_IPPOOL,
+	KIND_IPRESERVATION,
+	KIND_IPAMCONFIG,
+	KIND_BLOCKAFFINITY,
+	KIND_BGPCONFIGURATION,
+	KIND_BGPPEER,
+	KIND_BGPFILTER,
+	KIND_NODE,
+	KIND_NAMESPACE,
+	KIND_POLICY, /* every policy kind: kept as a tree until the policy engine reads it */
+	KIND_COUNT
+};
+const char *kind_name(enum kind k);
+
+struct object {
+	enum kind kind;
+	const char *kind_text; /* as written: "GlobalNetworkPolicy" */
+	const char *name, *namespace_; /* namespace_ "" for cluster kinds */
+	struct field_kvs labels, annotations;
+	const char *origin;    /* "pools.yaml:12" */
+	const void *spec;      /* struct spec_<kind> below */
+	struct arena arena;    /* owns all of it */
+	unsigned refs;
+};
+
+struct spec_ippool {
+	struct prefix cidr;
+	uint32_t block_size; /* default 26 / 122 */
+	bool nat_outgoing, disabled, disable_bgp_export;
+	const char *node_selector, *namespace_selector;
+	struct field_list allowed_uses; /* const char * */
+	int assignment_mode; /* 0 Automatic, 1 Manual */
+};
+
+struct spec_ipreservation {
+	struct field_list cidrs; /* struct prefix */
+};
+
+struct spec_ipamconfig {
+	bool strict_affinity, auto_allocate_blocks;
+	uint32_t max_blocks_per_host, cooldown_seconds;
+};
+
+enum affinity_state { AFFINITY_CONFIRMED, AFFINITY_PENDING, AFFINITY_PENDING_DELETION };
+struct spec_blockaffinity {
+	const char *node;
+	struct prefix cidr;
+	int state; /* enum affinity_state; "" = confirmed */
+	const char *type; /* host, virtual; "" = host */
+	bool deleted;
+};
+
+struct community_name {
+	const char *name, *value;
+};
+struct prefix_advertisement {
+	struct prefix cidr;
+	struct field_list communities; /* const char * */
+};
+struct cidr_item {
+	struct prefix cidr;
+};
+struct spec_bgpconfiguration {
+	bool node_mesh; /* nodeToNodeMeshEnabled */
+	uint32_t asn;   /* 64512 */
+	uint32_t listen_port;
+	int bind_mode;  /* 0 None, 1 NodeIP */
+	uint32_t mesh_restart_time; /* ms */
+	struct field_list service_cluster_ips, service_external_ips, service_lb_ips; /* cidr_item */
+	struct field_list communities, prefix_advertisements;
+	struct field_list ignored_interfaces; /* const char * */
+};
+
+struct spec_bgppeer {
+	const char *node, *node_selector, *peer_selector;
+	const char *peer_ip;    /* "10.0.0.1", "10.0.0.1:1790", "[fd00::1]:1790" */
+	uint32_t asn, local_asn;
+	int next_hop_mode;      /* enum bgp_nexthop_mode */
+	bool keep_original_next_hop;
+	struct { struct { const char *name, *key; } secret; } password;
+	int source_address;     /* 0 UseNodeIP, 1 None */
+	uint32_t max_restart_time, keepalive_time; /* ms */
+	uint32_t allowed_local_asn;
+	bool ttl_security_set;
+	uint32_t ttl_security;
+	const char *reachable_by;
+	struct field_list filters; /* const char * */
+	struct conf_bgp_extra *extra; /* selvage.io/<key> annotations; NULL: none */
+};
+
+struct spec_node { /* Calico's Node; the metadata carries labels and annotations */
+	const char *ipv4_address, *ipv6_address; /* with prefix length, "" unset */
+	uint32_t asn; /* 0 unset */
+	const char *route_reflector_cluster_id;
+	const char *pod_cidr;
+};
+
+struct spec_tree { /* KIND_POLICY, KIND_BGPFILTER, KIND_NAMESPACE: read by whoever acts on it */
+	const struct node *spec;
+};
+
+/* Which nodes, pods or namespaces a selector takes: the whole grammar of facts/calico.md
+ * lives in lib/selector.h; store only keeps the text. */
+
+struct store;
+
+struct store_ops {
+	/* Something changed; called at most once a loop turn, after the batch. */
+	void (*on_change)(void *arg);
+};
+
+struct store_status {
+	const char *kind; /* "directory" */
+	bool synced;      /* a first complete read has been done */
+	uint64_t last_contact; /* s since the epoch */
+	unsigned nerrors;
+	const char *const *errors; /* "pools.yaml:3:7: ...", borrowed until the next change */
+};
+
+struct ev_loop;
+
+/* Reads dirfd (taken; path only names it in messages) now, completely, and watches it: a file changed,
+ * added, renamed or removed is in force within a second. Files other than *.yaml and *.yml and hidden ones are
+ * passed over. A broken document keeps its object's last good version. loop NULL: read once. NULL only
+ * when the directory itself cannot be read. */
+struct store *store_directory_open(struct ev_loop *loop, int dirfd, const char *path,
+				   const struct store_ops *ops, void *arg, struct err *err);
+void store_close(struct store *s);
+void store_status(const struct store *s, struct store_status *out);
+
+/* Objects of a kind in the order of namespace and name. n is set. Borrowed until the next change;
+ * take a reference with object_ref() to keep one. */
+const struct object *const *store_list(const struct store *s, enum kind k, unsigned *n);
+const struct object *store_find(const struct store *s, enum kind k, const char *namespace_,
+				const char *name);
+struct object *object_ref(const struct object *o);
+void object_unref(struct object *o);
+
+/* What one object cannot see: pools that overlap, a pool that overlaps one of the node's own networks,
+ * two affinities for one block, an affinity outside every pool, a peer that names no one. Pure. node_nets: the node's
+ * addresses with their lengths. fatal is set where addresses would be wrong. */
+void store_check(const struct store *s, const struct prefix *node_nets, unsigned n_nets,
+		 struct problems *problems, bool *fatal);
+
+#endif

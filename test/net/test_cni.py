@@ -321,7 +321,9 @@ if __name__ == "__main__":
     the_lab.add_ns("n1")
     the_lab.add_ns("tor")
     the_lab.link("n1", "eth0", "tor", "n1", ["10.7.0.2/24", "fd00:7::2/64"], ["10.7.0.1/24"])
-    the_lab.write("resources.d/a.yaml", POOLS + "---\n" + BGPCONF + "---\n" + node_doc("n1"))
+    # Addresses cool down for 60 s: the blocks are larger than what the cases use up.
+    pools = POOLS.replace("blockSize: 26", "blockSize: 24").replace("122", "120")
+    the_lab.write("resources.d/a.yaml", pools + "---\n" + BGPCONF + "---\n" + node_doc("n1"))
     the_node = Node(the_lab, "n1", 64512, ["10.7.0.2/24", "fd00:7::2/64"],
                     the_lab.path("resources.d"))
     try:

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs every suite and ends with one line over all: "N passed, N failed".
 
-    test/run.py [SUITE...]     house unit fuzz clang asan net net-asan distcheck
+    test/run.py [SUITE...]     unit fuzz clang asan net net-asan distcheck
 
 With no name, all of them. A suite that cannot run counts as failed; nothing passes unseen.
 """
@@ -116,14 +116,6 @@ def copied(tally, suite, name, configure, env=None):
     return src
 
 
-def suite_house(tally):
-    log = log_of("house")
-    code = call([sys.executable, "test/house.py"], log)
-    if code != 0:
-        print(text_of(log))
-    tally.add("house", code == 0, code != 0)
-
-
 def suite_unit(tally):
     make_check(tally, "unit", TOP)
 
@@ -210,7 +202,7 @@ def suite_distcheck(tally):
         tally.add("distcheck", 1, 0)
 
 
-SUITES = {"house": suite_house, "unit": suite_unit, "fuzz": suite_fuzz, "clang": suite_clang,
+SUITES = {"unit": suite_unit, "fuzz": suite_fuzz, "clang": suite_clang,
           "asan": suite_asan, "net": suite_net, "net-asan": suite_net_asan,
           "distcheck": suite_distcheck}
 

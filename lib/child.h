@@ -23,6 +23,13 @@ struct child {
 	uint32_t restarts;
 	bool check_only;
 	char node[256];
+	struct { /* lib/child.c's own */
+		const struct child_ops *ops;
+		void *arg;
+		int ready; /* as last told: -1 never, 0, 1 */
+		char reason[256];
+		bool stopping;
+	} priv;
 };
 
 struct child_ops {
@@ -30,18 +37,19 @@ struct child_ops {
 	void (*on_channel)(void *arg, int fd);
 	/* A control client: takes fd. */
 	void (*on_ctl_client)(void *arg, int fd, bool readonly);
-	/* SIGTERM or noded gone: release what a clean stop releases, then return; the process
-	 * exits. */
+	/* SIGTERM or noded gone: release what a clean stop releases, then return; child_run() then
+	 * returns and main() with it. */
 	void (*on_stop)(void *arg);
 };
 
 /* Reads M_INIT (blocking, at most 10 s), loads the configuration from its descriptor, enters the
- * sandbox (keep_net_admin as said), sets up logging. -1: the reason has been logged and told to
- * noded as M_FATAL. */
+ * sandbox (keep_net_admin as said), sets up logging. -1: the reason has been told to noded as
+ * M_FATAL, which prints it; it is logged here where there is no noded. */
 int child_start(struct child *c, const char *proc, bool keep_net_admin, struct err *err);
 /* Wires M_CHANNEL, M_CTL_CLIENT, M_LOG_LEVEL and signals to ops and runs the loop until the end. */
 void child_run(struct child *c, const struct child_ops *ops, void *arg);
 void child_ready(struct child *c, bool ready, const char *reason); /* M_READY, when it changes */
-void child_fatal(struct child *c, const char *text);               /* M_FATAL; then exit(1) */
+/* M_FATAL (noded prints the text, which may have several lines); then exit(1). */
+void child_fatal(struct child *c, const char *text);
 
 #endif

@@ -30,7 +30,7 @@ struct ipc *ipc_new(struct ev_loop *loop, int fd, const struct ipc_ops *ops, voi
 void ipc_free(struct ipc *ipc); /* closes; queued messages are lost; NULL is allowed */
 
 /* Queues one message; copies the body, duplicates the descriptors. Order is kept. A body over
- * MSG_MAX is a programming error and ends the process (split lists with MSG_BATCH). */
+ * MSG_MAX is a programming error and ends the process (split lists with IPC_BATCH). */
 void ipc_send(struct ipc *ipc, enum msg_type type, const void *body);
 void ipc_send_fds(struct ipc *ipc, enum msg_type type, const void *body, const int *fds,
 		  unsigned nfds);
@@ -42,7 +42,7 @@ size_t ipc_backlog(const struct ipc *ipc);
 enum { IPC_HIGH = 1 << 20, IPC_LOW = 1 << 18 };
 
 /* How many prefixes a list message takes safely. */
-enum { MSG_BATCH = 1024 };
+enum { IPC_BATCH = 1024 }; /* not MSG_BATCH: <sys/socket.h> has a flag of that name */
 
 /* The peer's uid from SO_PEERCRED; -1 unknown. */
 long ipc_peer_uid(const struct ipc *ipc);

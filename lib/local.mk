@@ -1,13 +1,13 @@
 # libbase: no loop, no library; what even the static plugin links.
 noinst_LIBRARIES += lib/libbase.a lib/libloop.a lib/libconf.a lib/libnl.a lib/libsandbox.a
 lib_libbase_a_SOURCES = lib/err.c lib/err.h lib/log.c lib/log.h lib/bytes.h lib/prefix.c \
-	lib/prefix.h lib/arena.c lib/arena.h lib/msg.c lib/msg_table.c lib/msg.h lib/ipc_sync.c \
-	lib/ipc.h
+	lib/prefix.h lib/arena.c lib/arena.h lib/msg.c lib/msg_table.c lib/msg_def.h lib/msg.h \
+	lib/ipc_sync.c lib/ipc_packet.h lib/ipc.h lib/utf8.h
 lib_libloop_a_SOURCES = lib/ipc.c lib/child.c lib/child.h
 lib_libconf_a_SOURCES = lib/node.h lib/yaml.c lib/schema.c lib/schema.h lib/nodeconf.c \
-	lib/nodeconf.h lib/selector.c lib/selector.h
+	lib/nodeconf_fields.c lib/nodeconf.h lib/selector.c lib/selector.h
 lib_libconf_a_CPPFLAGS = $(AM_CPPFLAGS) $(YAML_CFLAGS)
-lib_libnl_a_SOURCES = lib/nl.c lib/nl_batch.c lib/nl_events.c lib/nl.h
+lib_libnl_a_SOURCES = lib/nl.c lib/nl_batch.c lib/nl_events.c lib/nl.h lib/nl_impl.h
 lib_libnl_a_CPPFLAGS = $(AM_CPPFLAGS) $(MNL_CFLAGS)
 lib_libsandbox_a_SOURCES = lib/sandbox.c lib/sandbox.h
 

@@ -31,11 +31,17 @@ struct doc {
 
 const struct node *node_get(const struct node *map, const char *key); /* NULL if absent */
 const char *node_kind_name(enum node_kind kind); /* "a mapping", "a list", ... */
+/* A deep copy in another arena, its siblings left out. */
+struct node *node_copy(const struct node *n, struct arena *arena);
 
-/* All documents of a YAML text (file names it in errors: "file:line:column: ..."). Aliases, merge
- * keys, duplicate keys, tags, nesting over 32 and more than 1,000,000 nodes are errors. An empty
- * document is passed over. On a syntax error, *docs holds the documents before it. */
+/* All documents of a YAML text (file names it in errors: "file:line:column: ..."). Anchors, aliases,
+ * merge keys, duplicate keys, tags, NUL characters, nesting over 32 and more than 1,000,000 nodes
+ * are errors. An empty document is passed over. On a syntax error, *docs holds the documents
+ * before it. */
 int yaml_parse(const char *text, size_t len, const char *file, struct arena *arena,
 	       struct doc **docs, struct err *err);
+/* The same for a part of a file that begins at line first_line (from 1). */
+int yaml_parse_from(const char *text, size_t len, const char *file, unsigned first_line,
+		    struct arena *arena, struct doc **docs, struct err *err);
 
 #endif

@@ -33,6 +33,7 @@ struct conf_bgp_extra {
 	uint32_t long_lived_gr; /* ms */
 	uint32_t max_prefixes;
 	bool passive;
+	uint32_t set; /* bit i: the key of row i of conf_bgp_extra_fields was written */
 };
 
 enum datastore_kind { DATASTORE_DIRECTORY, DATASTORE_KUBERNETES };
@@ -82,6 +83,20 @@ struct nodeconf {
 /* The table of BGPPeer annotations and bgp.defaults. */
 extern const struct field conf_bgp_extra_fields[];
 extern const struct field nodeconf_fields[];
+
+/* Fills e->set from the keys of a mapping (NULL: none). */
+void conf_bgp_extra_mark(struct conf_bgp_extra *e, const struct node *map);
+/* Puts what is set in `over` into e; strings are borrowed from over. */
+void conf_bgp_extra_merge(struct conf_bgp_extra *e, const struct conf_bgp_extra *over);
+/* What is wrong with these values together (hold time and keepalive), or NULL. */
+const char *conf_bgp_extra_problem(const struct conf_bgp_extra *e);
+/* For each key that is set and asks for what this version does not do yet: "role: taken, but
+ * this version has no BGP roles yet". */
+void conf_bgp_extra_later(const struct conf_bgp_extra *e,
+			  void (*cb)(void *arg, const char *key, const char *what), void *arg);
+
+/* Is text a name as Kubernetes has them (RFC 1123 subdomain, at most 253 characters)? */
+bool name_is_valid(const char *text);
 
 /* Reads and checks a file, or an open descriptor (file then only names it). NULL when something is
  * wrong: every problem, one a line, is in problems (its arena is the caller's). */

@@ -19,6 +19,10 @@ struct sandbox {
  * (tests), only what needs no privilege is done. */
 int sandbox_enter(const struct sandbox *s, struct err *err);
 
+/* For a process that stays root (noded): no capability but those in keep (bits by number), now and
+ * after exec, and PR_SET_NO_NEW_PRIVS. */
+int sandbox_limit(uint64_t keep, struct err *err);
+
 /* Does this process hold CAP_NET_ADMIN in its effective set? */
 bool sandbox_has_net_admin(void);
 

@@ -15,7 +15,7 @@
 #include "lib/prefix.h"
 
 enum field_type {
-	F_STR,      /* const char * */
+	F_STR,      /* const char *; never NULL: "" where absent without a default */
 	F_BOOL,     /* bool */
 	F_U32,      /* uint32_t; min..max */
 	F_S32,      /* int32_t; min..max */
@@ -54,22 +54,31 @@ struct field {
 	bool required;
 	const char *def;         /* the default, as it would be written; NULL: zero */
 	int64_t min, max;        /* both 0: no range beyond the C type's */
-	const char *const *words; /* F_ENUM, NULL-terminated */
+	const char *const *words; /* F_ENUM, NULL-terminated; F_U32: words for numbers, "auto=0" */
 	const struct field *sub; /* F_MAP, and F_LIST of F_MAP; ends with key NULL */
 	enum field_type item;    /* F_LIST */
 	size_t item_size;        /* F_LIST of F_MAP: sizeof the item's struct */
 	const char *help;        /* one sentence, for the man page */
 };
 
+/* Rows that need no more than a place, keys that are known but not kept, and the table's end. */
+#define FIELD(name, kind, at) { .key = (name), .type = (kind), .offset = (at) }
+#define FIELD_IGNORE(name)    { .key = (name), .type = F_IGNORE }
+#define FIELDS_END	      { .key = NULL }
+
 /* Errors found in a document, in order. */
 struct problems {
-	struct arena *arena;
+	struct arena *arena; /* set by the caller; the rest begins as zero */
 	unsigned n, cap;
 	const char **text; /* each "file:line:column: path: what, expected what" */
 };
 
+/* at NULL: about the file as a whole. */
 void problem_add(struct problems *p, const char *file, const struct node *at, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
+
+/* A finished line, such as yaml_parse()'s error; copied. */
+void problem_line(struct problems *p, const char *text);
 
 /* Fills out (zeroed here, size bytes) from a mapping; defaults where a key is absent; strings
  * and lists live in the arena. Returns 0, or -1 when problems were added. path names the mapping in
@@ -77,7 +86,19 @@ void problem_add(struct problems *p, const char *file, const struct node *at, co
 int schema_read(const struct node *map, const struct field *fields, void *out, size_t size,
 		const char *file, const char *path, struct arena *arena, struct problems *problems);
 
+/* Reads one value of a table's row as it would be written; out is the row's place (not its struct).
+ * For texts that come from elsewhere, such as annotations. path names it in messages. */
+int schema_read_value(const struct node *value, const struct field *f, void *out, const char *file,
+		      const char *path, struct arena *arena, struct problems *problems);
+/* How many bytes a value of this row takes in its struct; 0 for F_MAP and F_IGNORE. */
+size_t field_size(const struct field *f);
+
 /* One duration ("9s", "1m30s", "100ms", "0") to milliseconds; -1 where it is none. */
 int64_t duration_parse(const char *text);
+/* An AS number, plain or asdot (RFC 5396); -1 where it is none. 0 is parsed. */
+int64_t asn_parse(const char *text);
+/* Of a NULL-terminated list, the word that was probably meant, by edit distance; NULL: none is
+ * near. */
+const char *nearest_word(const char *text, const char *const *words);
 
 #endif

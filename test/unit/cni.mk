@@ -1,5 +1,11 @@
-# check_PROGRAMS += test/unit/test_X
-# TESTS += test/unit/test_X
-# test_unit_test_X_SOURCES = test/unit/test_X.c
-# test_unit_test_X_CPPFLAGS = $(UNIT_CPPFLAGS)
-# test_unit_test_X_LDADD = ... $(CHECK_LIBS)
+check_PROGRAMS += test/unit/test_cni_input test/unit/test_cni_result test/unit/test_cni_spool
+TESTS += test/unit/test_cni_input test/unit/test_cni_result test/unit/test_cni_spool
+test_unit_test_cni_input_SOURCES = test/unit/test_cni_input.c
+test_unit_test_cni_input_CPPFLAGS = $(UNIT_CPPFLAGS) $(JSON_CFLAGS)
+test_unit_test_cni_input_LDADD = cni/libcni.a $(LIB_BASE) $(CHECK_LIBS) $(JSON_LIBS)
+test_unit_test_cni_result_SOURCES = test/unit/test_cni_result.c
+test_unit_test_cni_result_CPPFLAGS = $(UNIT_CPPFLAGS) $(JSON_CFLAGS)
+test_unit_test_cni_result_LDADD = cni/libcni.a $(LIB_BASE) $(CHECK_LIBS) $(JSON_LIBS)
+test_unit_test_cni_spool_SOURCES = test/unit/test_cni_spool.c
+test_unit_test_cni_spool_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_unit_test_cni_spool_LDADD = cni/libcni.a $(LIB_BASE) $(CHECK_LIBS)

@@ -1,5 +1,9 @@
-# check_PROGRAMS += test/unit/test_X
-# TESTS += test/unit/test_X
-# test_unit_test_X_SOURCES = test/unit/test_X.c
-# test_unit_test_X_CPPFLAGS = $(UNIT_CPPFLAGS)
-# test_unit_test_X_LDADD = ... $(CHECK_LIBS)
+NODECTL_TESTS = test/unit/test_nodectl test/unit/test_nodectl_cli
+check_PROGRAMS += $(NODECTL_TESTS)
+TESTS += $(NODECTL_TESTS)
+test_unit_test_nodectl_SOURCES = test/unit/test_nodectl.c
+test_unit_test_nodectl_CPPFLAGS = $(UNIT_CPPFLAGS) $(JSON_CFLAGS)
+test_unit_test_nodectl_LDADD = nodectl/libnodectl.a $(LIB_BASE) $(JSON_LIBS) $(CHECK_LIBS)
+test_unit_test_nodectl_cli_SOURCES = test/unit/test_nodectl_cli.c
+test_unit_test_nodectl_cli_CPPFLAGS = $(UNIT_CPPFLAGS) $(JSON_CFLAGS)
+test_unit_test_nodectl_cli_LDADD = nodectl/libnodectl.a $(LIB_BASE) $(JSON_LIBS) $(CHECK_LIBS)

@@ -113,13 +113,16 @@ void rib_nexthop_state(struct rib *rib, const struct addr *nh, uint32_t ifindex,
 
 /* ---- work ---- */
 
-/* Does up to `budget` units (about one prefix decided, encoded or withdrawn each); true: more is
- * left, call again after serving sockets. */
+/* Does up to `budget` units of each kind of work (about one prefix decided, encoded or withdrawn each);
+ * true: more is left, call again after serving sockets. What waits only for a slow peer to read is not
+ * counted: it goes on from rib_out_peek() and rib_out_consume(), which may call ops->output(). */
 bool rib_run(struct rib *rib, unsigned budget);
 
 /* felix has a fresh channel: tell every group and route again, in slices, then `routes` is up to date
  * when rib_run() returns false. */
 void rib_resend(struct rib *rib);
+/* Every route has been told; false while there are some left or may_install() holds them back. */
+bool rib_install_done(const struct rib *rib);
 void rib_install_failed(struct rib *rib, const struct prefix *p, unsigned n);
 
 /* ---- output ---- */

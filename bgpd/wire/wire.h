@@ -22,8 +22,9 @@ enum {
 
 enum bgp_msg { BGP_OPEN = 1, BGP_UPDATE, BGP_NOTIFICATION, BGP_KEEPALIVE, BGP_ROUTE_REFRESH };
 
-/* RFC 4271 section 4.5, RFC 4486 */
-enum bgp_err { BERR_HEADER = 1, BERR_OPEN, BERR_UPDATE, BERR_HOLD, BERR_FSM, BERR_CEASE };
+/* RFC 4271 section 4.5, RFC 4486, RFC 7313 section 5, RFC 9687 section 3 */
+enum bgp_err { BERR_HEADER = 1, BERR_OPEN, BERR_UPDATE, BERR_HOLD, BERR_FSM, BERR_CEASE,
+	       BERR_REFRESH, BERR_SEND_HOLD };
 enum { HEADER_SYNC = 1, HEADER_LENGTH, HEADER_TYPE };
 enum { OPEN_VERSION = 1, OPEN_PEER_AS, OPEN_ID, OPEN_PARAM, OPEN_HOLD = 6, OPEN_CAPABILITY,
        OPEN_ROLE = 11 };
@@ -130,7 +131,7 @@ struct attrs {
 };
 
 struct bgp_nexthop {
-	struct addr global;
+	struct addr global;    /* the link-local one where the peer has no other */
 	struct addr linklocal; /* the second address of an IPv6 next hop, or FAM_NONE */
 };
 
@@ -158,7 +159,8 @@ struct bgp_update {
 	struct bgp_nexthop nexthop[2]; /* of each reach */
 	family_set end_of_rib;       /* RFC 4724: this UPDATE is an End-of-RIB */
 	/* The attribute bytes without MP_REACH and MP_UNREACH where they are contiguous: the key
-	 * of the cache that lets a repeated block skip decoding; len 0 where it cannot be used. */
+	 * of the cache that lets a repeated block skip decoding; len 0 where it cannot be used. Equal
+	 * blocks mean equal attrs within one bgp_session_ctx. */
 	struct blob raw;
 	struct attrs attrs;          /* valid when there is a reach and the outcome is not RESET */
 };
@@ -182,40 +184,75 @@ struct bgp_session_ctx {
 void bgp_update_decode(const uint8_t *msg, size_t len, const struct bgp_session_ctx *ctx,
 		       uint8_t *scratch, size_t scratch_len, struct bgp_update *out);
 
-/* The next prefix; false at the end. path_id may be NULL (0 without add-path). */
-bool nlri_next(struct nlri *n, struct prefix *out, uint32_t *path_id);
+/* The next prefix, host bits cleared; false at the end. path_id may be NULL (0 without add-path).
+ * Multicast, loopback and link-local prefixes are passed over: RFC 4271 section 6.3. */
+bool nlri_next_any(struct nlri *n, struct prefix *out, uint32_t *path_id);
 
-/* Path attributes but for NEXT_HOP and the MP ones, in the order of their type codes as RFC 4271 section
- * 5 recommends; AS_PATH in ctx's width (with AS4_PATH and AS4_AGGREGATOR where needed). LOCAL_PREF, ORIGINATOR_ID
- * and CLUSTER_LIST are written as attrs says: whoever exports has cleared them for eBGP. */
+static inline bool nlri_next(struct nlri *n, struct prefix *out, uint32_t *path_id)
+{
+	const uint8_t *p = n->p;
+	uint32_t word, mask;
+
+	if (!n->len)
+		return false;
+	/* The bulk of a full table in a few instructions: IPv4 with four octets to load, a
+	 * first one that is neither loopback nor above class C. */
+	if (n->fam != FAM_V4 || n->add_path || n->len < 5 || p[1] >= 224 || p[1] == 127)
+		return nlri_next_any(n, out, path_id);
+	mask = (uint32_t)(0xffffffff00000000u >> p[0]);
+	word = ((uint32_t)p[1] << 24 | (uint32_t)p[2] << 16 | (uint32_t)p[3] << 8 | p[4]) & mask;
+	*out = (struct prefix){ .addr = { .fam = FAM_V4 }, .len = p[0] };
+	out->addr.b[0] = (uint8_t)(word >> 24);
+	out->addr.b[1] = (uint8_t)(word >> 16);
+	out->addr.b[2] = (uint8_t)(word >> 8);
+	out->addr.b[3] = (uint8_t)word;
+	n->len -= 1 + ((p[0] + 7u) >> 3);
+	n->p += 1 + ((p[0] + 7u) >> 3);
+	if (path_id)
+		*path_id = 0;
+	return true;
+}
+
+/* Path attributes but for NEXT_HOP and the MP ones, in the order of their type codes as RFC 4271
+ * section 5 recommends, those unknown to us last; AS_PATH in ctx's width (with AS4_PATH and
+ * AS4_AGGREGATOR where needed). LOCAL_PREF, ORIGINATOR_ID and CLUSTER_LIST are written as attrs
+ * says: whoever exports has cleared them for eBGP. */
 void attrs_encode(struct wr *w, const struct attrs *a, const struct bgp_session_ctx *ctx);
 
 /* Decodes what attrs_encode() wrote with as4 set: for interned blobs. Trusts its input. */
 void attrs_decode_own(const uint8_t *p, size_t len, struct attrs *out);
 
 /* One family's UPDATE builder: attributes once, then prefixes until the message is full.
- *   update_begin(&b, w, fam, nexthop, attr bytes); while (update_add(&b, &prefix, id)) ...; update_end(&b);
+ *   update_begin(&b, w, ctx, fam, nexthop, attr, attr_len);
+ *   while (update_add(&b, &prefix, id)) ...;
+ *   update_end(&b);
  * IPv4 with an IPv4 next hop uses the classic fields, everything else MP_REACH. */
 struct update_builder {
 	struct wr *w;
-	size_t start, max, nlri_len_at, attr_len_at, mp_len_at;
+	size_t start, max, limit, nlri_len_at, attr_len_at, mp_len_at;
+	const uint8_t *attr; /* what follows MP_REACH */
+	size_t attr_len;
 	uint8_t fam;
 	bool mp, add_path, withdraw;
 	unsigned count;
 };
-/* attr: bytes from attrs_encode(). w needs room for ctx->max_message more bytes. */
+/* attr: bytes from attrs_encode(), borrowed until update_end(). w needs room for ctx->max_message
+ * more bytes. */
 void update_begin(struct update_builder *b, struct wr *w, const struct bgp_session_ctx *ctx,
 		  uint8_t fam, const struct bgp_nexthop *nh, const uint8_t *attr, size_t attr_len);
 void withdraw_begin(struct update_builder *b, struct wr *w, const struct bgp_session_ctx *ctx,
 		    uint8_t fam);
-/* false: no room left in this message, the prefix was not added. */
+/* false: no room left in this message, the prefix was not added. false for the first prefix of a
+ * message: these attributes fit in no message of this session; the route cannot be announced and
+ * has to be withdrawn (RFC 4271 section 9.2). */
 bool update_add(struct update_builder *b, const struct prefix *p, uint32_t path_id);
 void update_end(struct update_builder *b); /* a message without a prefix is taken back */
 void end_of_rib_encode(struct wr *w, uint8_t fam);
 
 /* ---- AS paths and communities (values as in struct attrs) ---- */
 
-/* Length for the decision: a set counts 1 (RFC 4271 9.1.2.2), confederation segments 0 (RFC 5065). */
+/* Length for the decision: a set counts 1 (RFC 4271 section 9.1.2.2), confederation segments 0 (RFC
+ * 5065 section 5.3). */
 unsigned as_path_length(struct blob path);
 /* Leftmost AS of a first AS_SEQUENCE; 0 for an empty path or one that starts with a set. */
 uint32_t as_path_first(struct blob path);

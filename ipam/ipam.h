@@ -3,13 +3,14 @@
  *
  * The journal owns addresses; nothing here asks a server. ADD: ipam_assign() writes ALLOC (pending)
  * durably before it returns; ipam_ready() after the endpoint is plumbed. DEL: ipam_release() after
- * the link is gone. A process killed anywhere restarts into a state in which every address that was answered
- * is held, and none is held twice (facts: Node-local allocation that survives crashes).
+ * the link is gone. A process killed anywhere restarts into a state in which every address that was
+ * answered is held, and none is held twice (facts: Node-local allocation that survives crashes).
  */
 #ifndef SELVAGE_IPAM_IPAM_H
 #define SELVAGE_IPAM_IPAM_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "lib/err.h"
@@ -30,14 +31,19 @@ struct ipam_lease {
 	enum ipam_state state;
 	unsigned naddrs; /* at most one a family */
 	struct addr addrs[2];
-	uint64_t since;  /* s since the epoch */
+	uint64_t since;		 /* s since the epoch */
 	const char *host_ifname; /* "" before ready */
 };
 
-/* Opens or creates the journal in dirfd (borrowed), replays it, cuts a torn tail, rotates where due. boot_id:
- * the kernel's; where it differs from the journal's, what was allocated is dead. now: s since the epoch. Corruption in the middle: NULL, err says where and what
- * to do. */
+/* Opens or creates the journal in dirfd (borrowed), replays it, cuts a torn tail, rotates where
+ * due. boot_id: the kernel's; where it differs from the journal's, what was allocated is dead. now:
+ * s since the epoch. Corruption in the middle: NULL, err says where and what to do. */
 struct ipam *ipam_open(int dirfd, const char *boot_id, uint64_t now, struct err *err);
+/* The same with another way to the disk and file size (ipam/journal.h): for tests that cut the
+ * power. ops is borrowed. */
+struct journal_ops;
+struct ipam *ipam_open_ops(int dirfd, const char *boot_id, uint64_t now,
+			   const struct journal_ops *ops, size_t min_size, struct err *err);
 void ipam_close(struct ipam *ipam);
 
 /* The blocks of this node now, whole set. A block that is taken away while addresses in it are
@@ -56,12 +62,13 @@ enum ipam_result {
 	IPAM_TAKEN = -3,     /* the address asked for is held by another (named) */
 	IPAM_EXISTS = -4,    /* this owner is ready already */
 	IPAM_OUTSIDE = -5,   /* the address asked for lies in none of our blocks */
-	IPAM_IO = -1,        /* the journal could not be written */
+	IPAM_IO = -1,	     /* the journal could not be written */
 };
 
-/* One address of each family in families (1 << FAM_V4 | 1 << FAM_V6) that the node has blocks for, all or nothing; or
- * exactly those of `want`. Oldest freed first; an address comes back only after the cool-down. A pending lease of the same owner is given again
- * with the same addresses. Durable on return, unless ipam_defer_sync() is in force. */
+/* One address of each family in families (1 << FAM_V4 | 1 << FAM_V6) that the node has blocks for,
+ * all or nothing; or exactly those of `want`. Oldest freed first; an address comes back only after
+ * the cool-down. A pending lease of the same owner is given again with the same addresses. Durable
+ * on return, unless ipam_defer_sync() is in force. */
 enum ipam_result ipam_assign(struct ipam *ipam, const struct ipam_owner *owner, unsigned families,
 			     const struct addr *want, unsigned nwant, uint64_t now,
 			     struct ipam_lease *out, struct err *err);
@@ -93,9 +100,9 @@ struct blocks_pool {
 	struct prefix cidr;
 	unsigned block_size; /* prefix length of a block */
 };
-/* Computes one block of the pool for each node of `nodes` (unique names) that has none in `taken`. The result depends on the nodes'
- * names and order given alone, never collides, and adding a node at the end moves nobody's block:
- * out[i] belongs to nodes[i], len 0 where the pool is full. */
+/* Computes one block of the pool for each node of `nodes` (unique names) that has none in `taken`.
+ * The result depends on the nodes' names and order given alone, never collides, and adding a node
+ * at the end moves nobody's block: out[i] belongs to nodes[i], len 0 where the pool is full. */
 void blocks_compute(const struct blocks_pool *pool, const char *const *nodes, unsigned n_nodes,
 		    const struct prefix *taken, unsigned n_taken, struct prefix *out);
 

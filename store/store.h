@@ -32,9 +32,12 @@ const char *kind_name(enum kind k);
 struct object {
 	enum kind kind;
 	const char *kind_text; /* as written: "GlobalNetworkPolicy" */
+	const char *group;     /* "projectcalico.org/v3", "v1", "networking.k8s.io/v1", ... */
 	const char *name, *namespace_; /* namespace_ "" for cluster kinds */
 	struct field_kvs labels, annotations;
 	const char *origin;    /* "pools.yaml:12" */
+	const char *file;      /* "pools.yaml" */
+	uint32_t position;     /* among the documents of its file, from 0 */
 	const void *spec;      /* struct spec_<kind> below */
 	struct arena arena;    /* owns all of it */
 	unsigned refs;
@@ -79,13 +82,14 @@ struct cidr_item {
 };
 struct spec_bgpconfiguration {
 	bool node_mesh; /* nodeToNodeMeshEnabled */
-	uint32_t asn;   /* 64512 */
-	uint32_t listen_port;
+	uint32_t asn;   /* 0 unset: Calico's 64512 */
+	uint32_t listen_port; /* 0 unset: 179 */
 	int bind_mode;  /* 0 None, 1 NodeIP */
 	uint32_t mesh_restart_time; /* ms */
 	struct field_list service_cluster_ips, service_external_ips, service_lb_ips; /* cidr_item */
 	struct field_list communities, prefix_advertisements;
 	struct field_list ignored_interfaces; /* const char * */
+	const struct node *mesh_password; /* nodeMeshPassword; NULL unset */
 };
 
 struct spec_bgppeer {
@@ -101,7 +105,9 @@ struct spec_bgppeer {
 	bool ttl_security_set;
 	uint32_t ttl_security;
 	const char *reachable_by;
+	int reverse_peering; /* 0 Auto: nodes that peerSelector takes also peer back; 1 Manual */
 	struct field_list filters; /* const char * */
+	const char *local_workload_selector; /* "" unset */
 	struct conf_bgp_extra *extra; /* selvage.io/<key> annotations; NULL: none */
 };
 
@@ -138,7 +144,8 @@ struct ev_loop;
 
 /* Reads dirfd (taken; path only names it in messages) now, completely, and watches it: a file changed,
  * added, renamed or removed is in force within a second. Files other than *.yaml and *.yml and hidden ones are
- * passed over. A broken document keeps its object's last good version. loop NULL: read once. NULL only
+ * passed over. A broken document keeps its object's last good version; of two documents for one object the first
+ * by file name and position wins. on_change is not called for this first reading. loop NULL: read once. NULL only
  * when the directory itself cannot be read. */
 struct store *store_directory_open(struct ev_loop *loop, int dirfd, const char *path,
 				   const struct store_ops *ops, void *arg, struct err *err);
@@ -150,6 +157,12 @@ void store_status(const struct store *s, struct store_status *out);
 const struct object *const *store_list(const struct store *s, enum kind k, unsigned *n);
 const struct object *store_find(const struct store *s, enum kind k, const char *namespace_,
 				const char *name);
+/* A BGPPeer's peerIP: "10.0.0.1", "10.0.0.1:1790", "fd00::1", "[fd00::1]:1790". *port 0: none is
+ * said. 0, or -1 where it is none of these. */
+int peer_ip_parse(const char *text, struct addr *out, uint16_t *port);
+
+/* Which stands first in the documents: by file name, then position in the file. */
+int object_order(const struct object *a, const struct object *b);
 struct object *object_ref(const struct object *o);
 void object_unref(struct object *o);
 

@@ -1,0 +1,45 @@
+/* One YAML document to objects: which kinds there are, their fields, and what one object must hold
+ * to be taken. Pure.
+ */
+#ifndef SELVAGE_STORE_MODEL_H
+#define SELVAGE_STORE_MODEL_H
+
+#include "store/store.h"
+
+/* What one document gave. object NULL: it is broken (the problems say how), but kind, namespace and
+ * name tell which object it was meant to be. */
+struct model_item {
+	enum kind kind;
+	const char *kind_text, *group, *namespace_, *name;
+	struct object *object; /* the callback owns this reference */
+};
+
+typedef void (*model_cb)(void *arg, const struct model_item *item);
+
+/* Reads one document; a List gives an item for each of its own. position counts the objects of the
+ * file and goes on. Returns 0, or -1 when something was added to problems. A document that does not
+ * even say which object it is gives problems and no item, and sets *anonymous. Texts in the item live as long as its
+ * object, or those of a broken one until the callback returns. */
+int model_read(const struct node *root, const char *file, uint32_t *position, model_cb cb, void *arg,
+	       struct problems *problems, bool *anonymous);
+
+/* ---- the tables ---- */
+
+enum api { API_CALICO = 1, API_CORE = 2, API_NETWORKING = 4, API_POLICY = 8 };
+
+struct model_kind {
+	const char *text; /* "IPPool" */
+	unsigned apis;    /* enum api, one or more */
+	enum kind kind;   /* KIND_COUNT: accepted and passed over */
+	bool namespaced;
+	const struct field *fields; /* of spec; NULL: kept as a tree */
+	size_t size;
+	/* What the table cannot say. spec is what the table filled, node the document's spec, o
+	 * has everything but its spec. -1 when it added problems. */
+	int (*finish)(void *spec, const struct node *node, struct object *o,
+		      struct problems *problems);
+};
+
+extern const struct model_kind model_kinds[]; /* ends with text NULL */
+
+#endif

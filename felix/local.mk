@@ -1,7 +1,10 @@
 noinst_LIBRARIES += felix/libfelix.a felix/libkernel.a
-felix_libkernel_a_SOURCES = felix/plumb.h felix/routes.h felix/links.h
+felix_libkernel_a_SOURCES = felix/links.c felix/links_select.c felix/links.h felix/plumb.c felix/plumb_pod.c \
+	felix/plumb_impl.h felix/plumb.h felix/sysctl.c felix/sysctl.h felix/routes.c felix/routes_nl.c \
+	felix/routes_nl.h felix/routes_core.c felix/routes_nh.c felix/routes_core.h felix/routes.h
 felix_libkernel_a_CPPFLAGS = $(AM_CPPFLAGS) $(MNL_CFLAGS)
-felix_libfelix_a_SOURCES =
+felix_libfelix_a_SOURCES = felix/bgpconf.c felix/bgpconf_peers.c felix/bgpconf_impl.h felix/bgpconf.h \
+	felix/blocks.c felix/blocks.h
 felix_libfelix_a_CPPFLAGS = $(AM_CPPFLAGS) $(MNL_CFLAGS)
 pkglibexec_PROGRAMS += felix/felix
 felix_felix_SOURCES = felix/main.c
@@ -9,3 +12,7 @@ felix_felix_CPPFLAGS = $(AM_CPPFLAGS) $(MNL_CFLAGS)
 felix_felix_LDFLAGS = $(AM_LDFLAGS) $(SEL_PIE_LDFLAGS)
 felix_felix_LDADD = felix/libfelix.a felix/libkernel.a ipam/libipam.a store/libstore.a $(LIB_NL) \
 	$(LIB_LOOP) $(YAML_LIBS) $(MNL_LIBS) $(CRYPTO_LIBS) $(EV_LIBS)
+felix_libfelix_a_SOURCES += felix/endpoints.c felix/endpoint_files.c felix/endpoints.h \
+	felix/cni_server.c felix/cni_work.c felix/cni_spool.c felix/cni_impl.h felix/cni_server.h \
+	felix/bgp_link.c felix/bgp_link.h felix/ctl.c felix/ctl.h felix/desired.c felix/desired.h \
+	felix/rebuild.c felix/rebuild.h felix/felix.c felix/felix.h

@@ -1,5 +1,8 @@
 #include "config.h"
+
+#include "felix/felix.h"
+
 int main(void)
 {
-	return 0;
+	return felix_main();
 }

@@ -1,0 +1,40 @@
+/* Which blocks of addresses this node owns, and what may be done with each: read from the store.
+ * Pure.
+ */
+#ifndef SELVAGE_FELIX_BLOCKS_H
+#define SELVAGE_FELIX_BLOCKS_H
+
+#include "store/store.h"
+
+struct node_block {
+	struct prefix cidr;
+	const struct object *pool; /* borrowed from the store */
+	bool allocate; /* the pool is enabled, Automatic, for workloads and for this node */
+	bool export_;  /* the pool has no disableBGPExport */
+};
+
+struct node_blocks {
+	unsigned n;
+	struct node_block *v; /* by pool's name, then address */
+};
+
+/* The confirmed BlockAffinity documents of this node that lie in a pool; and for each pool that has
+ * no affinity document at all and gives addresses to this node, one computed block
+ * (blocks_compute() of ipam/ipam.h over the Node documents that the pool selects, in the order of files
+ * and documents). Without any Node document, this node alone counts; where others have one and this
+ * node does not, nothing is computed, for it could be another's. problems: why a block is missing. */
+void node_blocks_find(const struct store *store, const char *node, struct arena *arena,
+		      struct node_blocks *out, struct problems *problems);
+
+/* A node's labels; none where it has no document. */
+const struct field_kvs *node_labels(const struct store *store, const char *node);
+
+/* Does the selector take these labels? A selector that cannot be read takes nothing and is named
+ * in problems with what it belongs to. */
+bool selector_takes(const struct object *owner, const char *key, const char *selector,
+		    const struct field_kvs *labels, struct problems *problems);
+
+/* All Node documents in the order of files and documents; in the arena. */
+const struct object **nodes_in_order(const struct store *store, struct arena *arena, unsigned *n);
+
+#endif

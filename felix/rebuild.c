@@ -1,0 +1,121 @@
+#include "config.h"
+
+#include "felix/rebuild.h"
+
+#include <string.h>
+
+#include "felix/plumb.h"
+#include "lib/log.h"
+
+struct rebuild {
+	struct endpoints *t;
+	const struct links *links;
+	int dir;
+	struct arena arena;
+	struct dead {
+		struct dead *next;
+		struct ipam_owner owner;
+	} * dead;
+};
+
+struct by_name {
+	const char *name;
+	const struct link *found;
+};
+
+static void match_name(void *arg, const struct link *l)
+{
+	struct by_name *b = arg;
+
+	if (strcmp(l->name, b->name) == 0)
+		b->found = l;
+}
+
+/* Released only after the walk: leases must not change under it. */
+static void add_dead(struct rebuild *r, const struct ipam_owner *o)
+{
+	struct dead *d = arena_alloc(&r->arena, sizeof(*d));
+
+	d->owner.network = arena_strdup(&r->arena, o->network);
+	d->owner.container_id = arena_strdup(&r->arena, o->container_id);
+	d->owner.ifname = arena_strdup(&r->arena, o->ifname);
+	d->owner.namespace_ = d->owner.pod = "";
+	d->next = r->dead;
+	r->dead = d;
+}
+
+static void on_lease(void *arg, const struct ipam_lease *l)
+{
+	struct rebuild *r = arg;
+	char host[PLUMB_IFNAME];
+	struct by_name b = { .name = l->host_ifname };
+	msg_kv_list labels = { 0 };
+
+	if (!*l->host_ifname) {
+		plumb_host_ifname(l->owner.namespace_, l->owner.pod, l->owner.container_id,
+				  l->owner.ifname, host);
+		b.name = host;
+	}
+	links_each(r->links, match_name, &b);
+	if (!b.found && l->state == IPAM_PENDING) {
+		add_dead(r, &l->owner);
+		return;
+	}
+	if (r->dir >= 0)
+		labels = endpoint_file_labels(r->dir, &l->owner, &r->arena);
+	struct endpoint *ep = endpoints_add(r->t, &l->owner, b.name, l->addrs, l->naddrs, &labels);
+	ep->ready = b.found && l->state == IPAM_READY;
+	ep->ifindex = b.found ? b.found->ifindex : 0;
+	ep->mtu = b.found ? b.found->mtu : 0;
+	if (!b.found)
+		log_obj(LOG_WARN, "endpoints", "container", l->owner.container_id,
+			"its interface %s is gone; its address is kept until it is deleted",
+			b.name);
+}
+
+static const struct endpoint *holder_of(const struct endpoints *t, const char *host)
+{
+	const struct endpoint *holder = endpoints_by_host(t, host, NULL);
+
+	for (const struct endpoint *ep = endpoints_first(t); ep; ep = TAILQ_NEXT(ep, next))
+		if (ep->ready && strcmp(ep->host, host) == 0)
+			holder = ep;
+	return holder;
+}
+
+/* One interface, several containers of one pod: felix ended in the middle of a take-over. The
+ * newest that was ready has it, and the others go, as they would have. */
+static void settle_duplicates(struct rebuild *r)
+{
+	struct endpoint *ep, *next;
+
+	for (ep = endpoints_first(r->t); ep; ep = next) {
+		next = TAILQ_NEXT(ep, next);
+		if (holder_of(r->t, ep->host) == ep)
+			continue;
+		struct ipam_owner o = endpoint_owner(ep);
+		add_dead(r, &o);
+		endpoints_remove(r->t, ep);
+	}
+}
+
+void rebuild_endpoints(struct endpoints *t, struct ipam *ipam, const struct links *links, int dir,
+		       uint64_t now)
+{
+	struct rebuild r = { .t = t, .links = links, .dir = dir };
+	struct err err;
+	uint32_t total, ready;
+
+	ipam_each(ipam, on_lease, &r);
+	settle_duplicates(&r);
+	for (const struct dead *d = r.dead; d; d = d->next)
+		if (ipam_release(ipam, &d->owner, now, &err) != IPAM_OK)
+			log_error("endpoints", "%s", err.text);
+	if (dir >= 0)
+		endpoint_files_sweep(dir, t);
+	endpoints_count(t, &total, &ready);
+	if (total)
+		log_info("endpoints", "%u found again, %u of them with their interface", total,
+			 ready);
+	arena_free(&r.arena);
+}

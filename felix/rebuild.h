@@ -1,0 +1,16 @@
+/* At a start: the endpoints from what outlived the last felix, the journal's leases and the
+ * kernel's links.
+ */
+#ifndef SELVAGE_FELIX_REBUILD_H
+#define SELVAGE_FELIX_REBUILD_H
+
+#include "felix/endpoints.h"
+#include "felix/links.h"
+
+/* A lease with a link becomes an endpoint. A pending lease without one was never answered: it is
+ * released. A ready lease without one waits, not ready, for its DEL. dir: endpoint_files_open()'s,
+ * or -1. The routes are the caller's to set. */
+void rebuild_endpoints(struct endpoints *t, struct ipam *ipam, const struct links *links, int dir,
+		       uint64_t now);
+
+#endif

@@ -1,5 +1,8 @@
 #include "config.h"
-int main(void)
+
+#include "cni/plugin.h"
+
+int main(int argc, char **argv)
 {
-	return 0;
+	return cni_plugin(argc ? argv[0] : "selvage");
 }

@@ -1,5 +1,8 @@
 #include "config.h"
-int main(void)
+
+#include "nodectl/nodectl.h"
+
+int main(int argc, char **argv)
 {
-	return 0;
+	return nodectl_main(argc, argv);
 }

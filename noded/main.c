@@ -1,5 +1,8 @@
 #include "config.h"
-int main(void)
+
+#include "noded/noded.h"
+
+int main(int argc, char **argv)
 {
-	return 0;
+	return noded_main(argc, argv);
 }

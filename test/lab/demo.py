@@ -171,8 +171,8 @@ class Demo:
         for fam in (4, 6):
             block = self.fabric.blocks(b, fam)[0]
             flag = "-6" if fam == 6 else "-4"
-            self.show(f"ip -n {self.lab.space(a.name)} {flag} route show {block}",
-                      self.lab.ip(a.name, flag, "route", "show", block))
+            self.show(f"ip -n {self.lab.space(a.name)} {flag} route show {block}; ip nexthop",
+                      a.route_text(block))
             self.prove(f"{a.name} has two next hops to {block} of {b.name}",
                        len(a.route(block)) == 2, " ".join(a.route(block)))
 
@@ -240,8 +240,8 @@ class Demo:
         node = self.fabric.nodes[0]
         block = self.fabric.blocks(self.fabric.nodes[2], 4)[0]
         wait_for("the dead ToR's next hop to be gone", lambda: len(node.route(block)) == 1, 15)
-        self.show(f"ip -n {self.lab.space(node.name)} route show {block}",
-                  self.lab.ip(node.name, "route", "show", block))
+        self.show(f"ip -n {self.lab.space(node.name)} route show {block}; ip nexthop",
+                  node.route_text(block))
         self.show(f"nodectl -s {node.run_dir} peers", node.ctl_text("peers"))
         self.prove("every pair of pods still answers, both families", all(
             x.ping(y.address(f), wait=2)[0] == 1

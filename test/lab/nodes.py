@@ -121,12 +121,14 @@ class Node:
             self.wait_ready()
 
     def wait_ready(self, timeout=20):
+        """Ready but for BGP sessions, which the peers may not be there for yet."""
         def ready():
             if self.proc.poll() is not None:
                 raise SystemExit(f"noded of {self.name} ended with status {self.proc.returncode}:\n"
                                  + tail(self.log))
-            return self.ctl("status").get("ready")
-        wait_for(f"{self.name} to be ready", ready, timeout)
+            reasons = self.ctl("status")["reasons"]
+            return all("no BGP peer is established" in r for r in reasons) or reasons
+        wait_for(f"{self.name} to be ready", lambda: ready() is True, timeout)
 
     def stop(self, sig=signal.SIGTERM, timeout=15):
         code = self.lab.stop(self.proc, sig, timeout)
@@ -153,15 +155,32 @@ class Node:
                  timeout)
 
     def route(self, prefix):
-        """The kernel's own words on one prefix: list of next hops (gateways)."""
+        """The kernel's own words on one prefix: sorted gateways of its next-hop object or group."""
         fam = "-6" if ":" in prefix else "-4"
-        out = self.lab.ip_json(self.name, fam, "-d", "route", "show", prefix)
+        routes = self.lab.ip_json(self.name, fam, "-d", "route", "show", prefix)
+        # With nexthop_compat_mode=0 a route names its object only.
+        objects = {n["id"]: n for n in self.lab.ip_json(self.name, "nexthop", "show")}
         hops = []
-        for r in out:
-            hops += [h["gateway"] for h in r.get("nexthops", []) if "gateway" in h]
-            if "gateway" in r:
-                hops.append(r["gateway"])
+        for r in routes:
+            nh = objects.get(r.get("nhid"), r)
+            members = [objects.get(m["id"], {}) for m in nh.get("group", [])] or [nh]
+            hops += [m["gateway"] for m in members if "gateway" in m]
         return sorted(set(hops))
+
+    def route_text(self, prefix):
+        """The same for people: the route, its group and the group's members."""
+        fam = "-6" if ":" in prefix else "-4"
+        routes = self.lab.ip_json(self.name, fam, "-d", "route", "show", prefix)
+        text = self.lab.ip(self.name, fam, "route", "show", prefix)
+        for r in routes:
+            if "nhid" not in r:
+                continue
+            group = self.lab.ip(self.name, "nexthop", "get", "id", str(r["nhid"]))
+            text += group
+            for member in self.lab.ip_json(self.name, "nexthop", "get", "id", str(r["nhid"])):
+                for m in member.get("group", []):
+                    text += self.lab.ip(self.name, "nexthop", "get", "id", str(m["id"]))
+        return text
 
     def daemon_pid(self, name):
         for d in self.ctl("status")["daemons"]:

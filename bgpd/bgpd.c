@@ -22,7 +22,7 @@ enum { RIB_SLICE = 4096, CTL_SLICE = 256, RESTART_MS = 120000 };
 
 struct bgpd_wiring {
 	ev_prepare prepare;
-	ev_idle idle;   /* keeps the loop from sleeping while there is work */
+	ev_idle idle;	/* keeps the loop from sleeping while there is work */
 	ev_timer pause; /* felix reads slowly: look again soon */
 	bool told, ready;
 	char reason[160];
@@ -223,6 +223,7 @@ void bgpd_ctl_client(struct bgpd *b, int fd, bool readonly)
 void bgpd_stop(struct bgpd *b)
 {
 	b->stopping = true;
+	felix_link_hang_up(b->felix);
 	for (struct peer *p = b->peers; p; p = p->next) {
 		bool quiet = p->session && p->session->gr;
 		peer_stop(p, quiet ? 0 : BERR_CEASE, CEASE_SHUTDOWN, "bgpd stops");

@@ -21,7 +21,7 @@ struct bgpd_opts {
 	struct ev_loop *loop;
 	const int *listeners; /* bound, listening; borrowed */
 	unsigned nlisteners;
-	bool restarted;       /* an earlier bgpd ran here: RFC 4724's R bit */
+	bool restarted; /* an earlier bgpd ran here: RFC 4724's R bit */
 	/* Called when it changes, the first time from bgpd_new(). */
 	void (*ready)(void *arg, bool ready, const char *reason);
 	void *arg;
@@ -32,8 +32,8 @@ struct bgpd *bgpd_new(const struct bgpd_opts *opts);
 void bgpd_channel(struct bgpd *b, int fd);
 /* A client of nodectl; takes fd. */
 void bgpd_ctl_client(struct bgpd *b, int fd, bool readonly);
-/* A planned stop: a peer with graceful restart just loses its TCP connection and keeps our routes, the
- * others are told Cease/Administrative Shutdown. */
+/* A planned stop: a peer with graceful restart just loses its TCP connection and keeps our routes,
+ * the others are told Cease/Administrative Shutdown. */
 void bgpd_stop(struct bgpd *b);
 void bgpd_free(struct bgpd *b); /* after bgpd_stop() */
 
@@ -48,13 +48,13 @@ struct bgpd_rx { /* one for all connections: used only while one is read */
 
 struct bgpd {
 	struct ev_loop *loop;
-	struct rib *rib;         /* NULL until the first configuration */
+	struct rib *rib; /* NULL until the first configuration */
 	struct rib_global global;
 	struct ifaces ifaces;
-	bool ifaces_known;       /* felix has told all of them once */
+	bool ifaces_known; /* felix has told all of them once */
 	struct peer *peers;
-	struct conn *retired;    /* to be freed when no callback of theirs runs */
-	struct conn *output;     /* have something to send */
+	struct conn *retired; /* to be freed when no callback of theirs runs */
+	struct conn *output;  /* have something to send */
 	struct listeners *listeners;
 	struct linger_list *lingering;
 	struct felix_link *felix;
@@ -62,14 +62,14 @@ struct bgpd {
 	struct ctl *ctl;
 	struct bgpd_rx *rx;
 	uint64_t random;
-	uint64_t configured_at;  /* ms; 0: not yet */
+	uint64_t configured_at; /* ms; 0: not yet */
 	bool restarted, stopping;
-	bool converged;          /* every peer has told its routes, or had its time */
-	uint64_t started;        /* ms */
+	bool converged;	  /* every peer has told its routes, or had its time */
+	uint64_t started; /* ms */
 	struct bgpd_wiring *wiring;
 };
 
-uint64_t bgpd_now(void); /* ms, monotonic, never 0 */
+uint64_t bgpd_now(void);  /* ms, monotonic, never 0 */
 uint64_t bgpd_wall(void); /* seconds since the epoch */
 uint32_t bgpd_random(struct bgpd *b);
 /* The RIB is made or told of a changed global part. */

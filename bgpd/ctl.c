@@ -91,9 +91,9 @@ static void send_peer(struct client *cl, const struct peer *p)
 		.advertised = n.advertised,
 		.last_error = p->last_error,
 		.hold_time = c ? c->fsm.hold_ms / 1000 : p->conf.hold_time,
-		.keepalive = c		       ? c->fsm.keepalive_ms / 1000 :
-			     p->conf.keepalive ? p->conf.keepalive :
-						 p->conf.hold_time / 3,
+		.keepalive = c			 ? c->fsm.keepalive_ms / 1000
+			     : p->conf.keepalive ? p->conf.keepalive
+						 : p->conf.hold_time / 3,
 		.updates_in = p->updates_in,
 		.updates_out = n.updates_out,
 		.messages_in = p->messages_in,

@@ -10,8 +10,8 @@
 #include "lib/ipc.h"
 #include "lib/log.h"
 
-/* How long M_ROUTES_END waits for a configured peer that is not there: longer where an earlier bgpd may have
- * had it. And for one that is established but sends a long table. */
+/* How long M_ROUTES_END waits for a configured peer that is not there: longer where an earlier bgpd
+ * may have had it. And for one that is established but sends a long table. */
 enum { WAIT_FIRST_MS = 5000, WAIT_RESTART_MS = 10000, WAIT_TABLE_MS = 60000 };
 
 enum nh_where { NH_UNKNOWN, NH_LINK, NH_FELIX };
@@ -26,11 +26,11 @@ struct nexthop {
 struct felix_link {
 	struct bgpd *b;
 	struct ipc *ipc; /* NULL: felix is away */
-	ev_timer tick;   /* until M_ROUTES_END has gone */
+	ev_timer tick;	 /* until M_ROUTES_END has gone */
 	bool ended, blocked, unanswered;
 	struct nexthop *nh;
 	unsigned n, cap;
-	uint32_t group;  /* of the gathered prefixes */
+	uint32_t group; /* of the gathered prefixes */
 	unsigned gathered;
 	struct prefix prefixes[IPC_BATCH];
 };
@@ -252,7 +252,7 @@ static void on_msg(struct ipc *ipc, void *arg, const struct msg *m)
 	}
 }
 
-static void hang_up(struct felix_link *f)
+void felix_link_hang_up(struct felix_link *f)
 {
 	ipc_free(f->ipc);
 	f->ipc = NULL;
@@ -266,7 +266,7 @@ static void on_close(struct ipc *ipc, void *arg, const struct err *why)
 	struct felix_link *f = arg;
 	(void)ipc;
 	log_warn("felix", "the channel to felix ended: %s; sessions go on", why->text);
-	hang_up(f);
+	felix_link_hang_up(f);
 }
 
 static void on_drain(struct ipc *ipc, void *arg)
@@ -294,7 +294,7 @@ struct felix_link *felix_link_new(struct bgpd *b)
 
 void felix_link_channel(struct felix_link *f, int fd)
 {
-	hang_up(f);
+	felix_link_hang_up(f);
 	f->ipc = ipc_new(f->b->loop, fd, &ops, f);
 	f->ended = false;
 	ev_timer_start(f->b->loop, &f->tick);
@@ -309,7 +309,7 @@ void felix_link_channel(struct felix_link *f, int fd)
 
 void felix_link_free(struct felix_link *f)
 {
-	hang_up(f);
+	felix_link_hang_up(f);
 	free(f->nh);
 	free(f);
 }

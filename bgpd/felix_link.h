@@ -9,6 +9,9 @@
 struct felix_link *felix_link_new(struct bgpd *b);
 /* Takes fd. */
 void felix_link_channel(struct felix_link *f, int fd);
+/* This daemon stops: what follows from its sessions' end is not felix's business, the kernel's
+ * routes stay. */
+void felix_link_hang_up(struct felix_link *f);
 void felix_link_free(struct felix_link *f);
 
 /* What the RIB asks for (struct rib_ops); arg is the struct bgpd. */
@@ -20,8 +23,8 @@ bool felix_link_may_install(void *arg);
 
 /* Before the RIB works: answers about next hops on our own links. */
 void felix_link_answer(struct felix_link *f);
-/* After it worked: sends what is gathered; `idle`: the RIB has nothing left, so M_ROUTES_END can go if
- * every peer has told its routes. True: the RIB waits for felix to read. */
+/* After it worked: sends what is gathered; `idle`: the RIB has nothing left, so M_ROUTES_END can go
+ * if every peer has told its routes. True: the RIB waits for felix to read. */
 bool felix_link_turn(struct felix_link *f, bool idle);
 
 #endif

@@ -168,7 +168,7 @@ static void on_hold_due(struct fsm *f, const struct fsm_input *in, struct fsm_ou
 static void on_send_hold_due(struct fsm *f, const struct fsm_input *in, struct fsm_output *out)
 {
 	(void)in;
-	notify(out, FSM_BERR_SEND_HOLD, 0);
+	notify(out, BERR_SEND_HOLD, 0);
 	to_idle(f, out);
 }
 
@@ -343,10 +343,8 @@ static int first_timer(const struct fsm *f)
 enum fsm_event fsm_due(const struct fsm *f, uint64_t now)
 {
 	static const enum fsm_event event[FSM_TIMERS] = {
-		[FSM_T_RETRY] = FSM_EV_RETRY_DUE,
-		[FSM_T_HOLD] = FSM_EV_HOLD_DUE,
-		[FSM_T_KEEPALIVE] = FSM_EV_KEEPALIVE_DUE,
-		[FSM_T_IDLE_HOLD] = FSM_EV_IDLE_HOLD_DUE,
+		[FSM_T_RETRY] = FSM_EV_RETRY_DUE,	  [FSM_T_HOLD] = FSM_EV_HOLD_DUE,
+		[FSM_T_KEEPALIVE] = FSM_EV_KEEPALIVE_DUE, [FSM_T_IDLE_HOLD] = FSM_EV_IDLE_HOLD_DUE,
 		[FSM_T_SEND_HOLD] = FSM_EV_SEND_HOLD_DUE,
 	};
 	int t = first_timer(f);
@@ -361,7 +359,7 @@ uint64_t fsm_next(const struct fsm *f)
 
 const char *fsm_state_name(enum fsm_state state)
 {
-	static const char *const name[FSM_STATES] = { "Idle",     "Connect",     "Active",
+	static const char *const name[FSM_STATES] = { "Idle",	  "Connect",	 "Active",
 						      "OpenSent", "OpenConfirm", "Established" };
 	return (unsigned)state < FSM_STATES ? name[state] : "?";
 }

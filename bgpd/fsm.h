@@ -2,9 +2,9 @@
  * milliseconds, chance is an argument, and what is to be done comes back as a list of actions.
  *
  * A peer may have several connections at once, each with a machine of its own: the one we open, one
- * that the peer opened, and the established session. fsm_collide() says which of two stays. DelayOpen
- * is not used. Peer oscillation damping is IdleHoldTimer with fsm_backoff_next(). RFC 6608 gives
- * the subcodes of FSM errors, RFC 9687 the send hold timer.
+ * that the peer opened, and the established session. fsm_collide() says which of two stays.
+ * DelayOpen is not used. Peer oscillation damping is IdleHoldTimer with fsm_backoff_next(). RFC
+ * 6608 gives the subcodes of FSM errors, RFC 9687 the send hold timer.
  */
 #ifndef SELVAGE_BGPD_FSM_H
 #define SELVAGE_BGPD_FSM_H
@@ -24,26 +24,26 @@ enum fsm_state {
 
 /* The numbers of RFC 4271 section 8.1; those above 28 are ours. */
 enum fsm_event {
-	FSM_EV_START = 1,         /* active or passive, as fsm_conf says */
-	FSM_EV_STOP = 2,          /* the operator's stop: code, subcode; code 0: in silence */
-	FSM_EV_AUTO_STOP = 8,     /* our own: too many prefixes ...: code, subcode */
+	FSM_EV_START = 1,     /* active or passive, as fsm_conf says */
+	FSM_EV_STOP = 2,      /* the operator's stop: code, subcode; code 0: in silence */
+	FSM_EV_AUTO_STOP = 8, /* our own: too many prefixes ...: code, subcode */
 	FSM_EV_RETRY_DUE = 9,
 	FSM_EV_HOLD_DUE = 10,
 	FSM_EV_KEEPALIVE_DUE = 11,
 	FSM_EV_IDLE_HOLD_DUE = 13,
-	FSM_EV_TCP_ACKED = 16,    /* our connect() succeeded */
+	FSM_EV_TCP_ACKED = 16,	   /* our connect() succeeded */
 	FSM_EV_TCP_CONFIRMED = 17, /* the peer's connection was accepted */
 	FSM_EV_TCP_FAILS = 18,
-	FSM_EV_OPEN = 19,         /* a good OPEN: peer_hold */
-	FSM_EV_HEADER_ERR = 21,   /* code, subcode */
-	FSM_EV_OPEN_ERR = 22,     /* code, subcode */
-	FSM_EV_COLLISION = 23,    /* this one goes: code, subcode; code 0: in silence (RFC 4724) */
+	FSM_EV_OPEN = 19,	/* a good OPEN: peer_hold */
+	FSM_EV_HEADER_ERR = 21, /* code, subcode */
+	FSM_EV_OPEN_ERR = 22,	/* code, subcode */
+	FSM_EV_COLLISION = 23,	/* this one goes: code, subcode; code 0: in silence (RFC 4724) */
 	FSM_EV_NOTIF_VERSION = 24,
 	FSM_EV_NOTIF = 25,
 	FSM_EV_KEEPALIVE = 26,
 	FSM_EV_UPDATE = 27,
-	FSM_EV_UPDATE_ERR = 28,   /* code, subcode */
-	FSM_EV_REFRESH = 29,      /* ROUTE-REFRESH (RFC 2918) */
+	FSM_EV_UPDATE_ERR = 28,	   /* code, subcode */
+	FSM_EV_REFRESH = 29,	   /* ROUTE-REFRESH (RFC 2918) */
 	FSM_EV_SEND_HOLD_DUE = 30, /* RFC 9687 */
 	FSM_EVENTS
 };
@@ -59,43 +59,40 @@ enum fsm_timer {
 
 enum fsm_action {
 	FSM_ACT_CONNECT = 1, /* open a TCP connection; the answer is TCP_ACKED or TCP_FAILS */
-	FSM_ACT_OPEN,        /* send OPEN */
+	FSM_ACT_OPEN,	     /* send OPEN */
 	FSM_ACT_KEEPALIVE,   /* send KEEPALIVE */
-	FSM_ACT_NOTIFY,      /* send NOTIFICATION code, subcode */
-	FSM_ACT_CLOSE,       /* close the TCP connection */
-	FSM_ACT_UP,          /* the session is established */
-	FSM_ACT_DOWN,        /* the established session is over */
+	FSM_ACT_NOTIFY,	     /* send NOTIFICATION code, subcode */
+	FSM_ACT_CLOSE,	     /* close the TCP connection */
+	FSM_ACT_UP,	     /* the session is established */
+	FSM_ACT_DOWN,	     /* the established session is over */
 };
 
-/* RFC 9687: not yet in the table of codes that wire.h names. */
-enum { FSM_BERR_SEND_HOLD = 8 };
-
 struct fsm_conf {
-	uint32_t hold_s;         /* offered; 0: no keepalives */
-	uint32_t keepalive_s;    /* 0: a third of the agreed hold time */
+	uint32_t hold_s;      /* offered; 0: no keepalives */
+	uint32_t keepalive_s; /* 0: a third of the agreed hold time */
 	uint32_t connect_retry_ms;
-	uint32_t open_wait_ms;   /* how long an OPEN may take (section 8.2.2: 4 minutes) */
-	bool passive;            /* never connects */
+	uint32_t open_wait_ms; /* how long an OPEN may take (section 8.2.2: 4 minutes) */
+	bool passive;	       /* never connects */
 };
 
 struct fsm {
 	enum fsm_state state;
 	struct fsm_conf conf;
 	uint32_t hold_ms, keepalive_ms; /* agreed; valid from OpenConfirm */
-	uint64_t at[FSM_TIMERS];        /* when each timer ends, 0: it does not run */
+	uint64_t at[FSM_TIMERS];	/* when each timer ends, 0: it does not run */
 };
 
 struct fsm_input {
 	enum fsm_event event;
-	uint64_t now;      /* ms, monotonic, never 0 */
-	uint32_t random;   /* for jitter (section 10): any 32 bits */
+	uint64_t now;	    /* ms, monotonic, never 0 */
+	uint32_t random;    /* for jitter (section 10): any 32 bits */
 	uint32_t peer_hold; /* FSM_EV_OPEN: s */
 	uint8_t code, subcode;
 };
 
 struct fsm_output {
 	uint8_t n;
-	uint8_t act[4]; /* enum fsm_action, to be done in this order */
+	uint8_t act[4];	       /* enum fsm_action, to be done in this order */
 	uint8_t code, subcode; /* of FSM_ACT_NOTIFY */
 };
 
@@ -127,8 +124,8 @@ struct fsm_backoff {
 	unsigned failures;
 };
 
-/* How long Idle lasts after a failure, ms: doubles from a second up to the retry time (up to a minute
- * after a protocol error), with jitter; a session that lasted a minute starts it over. */
+/* How long Idle lasts after a failure, ms: doubles from a second up to the retry time (up to a
+ * minute after a protocol error), with jitter; a session that lasted a minute starts it over. */
 uint32_t fsm_backoff_next(struct fsm_backoff *b, enum fsm_failure kind, uint64_t lived_ms,
 			  uint32_t connect_retry_ms, uint32_t random);
 
@@ -140,9 +137,9 @@ struct fsm_ends {
 
 struct fsm_side {
 	enum fsm_state state;
-	bool initiated;    /* we opened it */
-	bool gr;           /* Established: the peer sent the graceful restart capability */
-	uint64_t age_ms;   /* Established: since when */
+	bool initiated;	 /* we opened it */
+	bool gr;	 /* Established: the peer sent the graceful restart capability */
+	uint64_t age_ms; /* Established: since when */
 };
 
 enum fsm_verdict { FSM_KEEP_BOTH, FSM_DROP_NEW, FSM_DROP_OLD, FSM_DROP_OLD_SILENT };

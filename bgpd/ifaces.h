@@ -36,8 +36,8 @@ const struct iface *ifaces_by_name(const struct ifaces *t, const char *name);
 const struct iface *ifaces_by_index(const struct ifaces *t, uint32_t ifindex);
 /* The interface that has this address as its own, up or not. */
 const struct iface *ifaces_owner(const struct ifaces *t, const struct addr *own);
-/* The interface that is up and on whose link a lies: within the network of one of its addresses, and not
- * an address of ours; a link-local address needs its ifindex. */
+/* The interface that is up and on whose link a lies: within the network of one of its addresses,
+ * and not an address of ours; a link-local address needs its ifindex. */
 const struct iface *ifaces_link_of(const struct ifaces *t, const struct addr *a, uint32_t ifindex);
 /* Our address of this family there: a global one, else a link-local one, else FAM_NONE. */
 struct addr iface_address(const struct iface *i, enum family fam);

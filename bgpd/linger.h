@@ -1,5 +1,5 @@
-/* Closing without losing the NOTIFICATION: close() with unread data makes the kernel send RST, which
- * may overtake what we wrote. A lingering socket is shut for writing and read until the peer
+/* Closing without losing the NOTIFICATION: close() with unread data makes the kernel send RST,
+ * which may overtake what we wrote. A lingering socket is shut for writing and read until the peer
  * closes, for a second at most.
  */
 #ifndef SELVAGE_BGPD_LINGER_H

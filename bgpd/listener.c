@@ -103,8 +103,8 @@ void listeners_password(struct listeners *l, const struct addr *peer, const char
 	for (unsigned k = 0; k < l->n; k++)
 		if (sockopt_family(l->v[k].io.fd) == peer->fam &&
 		    sockopt_md5(l->v[k].io.fd, peer, password, &err) < 0)
-			log_error("listener", "peer %s: %s",
-				  addr_format(peer, text, sizeof(text)), err.text);
+			log_error("listener", "peer %s: %s", addr_format(peer, text, sizeof(text)),
+				  err.text);
 }
 
 void listeners_gtsm(struct listeners *l, unsigned fam)

@@ -13,7 +13,14 @@
 #include "bgpd/transmit.h"
 #include "lib/log.h"
 
-enum { SYNC_WITHOUT_EOR_MS = 3000, AFTER_COLLISION_MS = 1000, TELLING_MS = 120000 };
+enum {
+	SYNC_WITHOUT_EOR_MS = 3000,
+	AFTER_COLLISION_MS = 1000,
+	AFTER_RESET_MS = 500,
+	TELLING_MS = 120000
+};
+
+static void start(struct peer *p, uint32_t delay_ms);
 
 /* ---- configuration ---- */
 
@@ -95,7 +102,8 @@ void peer_set_conf(struct peer *p, const struct m_bgp_peer *conf, bool force)
 	p->backoff.failures = 0;
 	p->refuse_until = p->telling_until = 0;
 	tell_listeners(p);
-	peer_start(p);
+	/* not before the peer has seen the end of the old session */
+	start(p, AFTER_RESET_MS);
 }
 
 /* ---- what it is ---- */
@@ -172,9 +180,9 @@ void peer_error(struct peer *p, const char *fmt, ...)
 	bool again = !strcmp(text, p->last_error);
 	memcpy(p->last_error, text, sizeof(text));
 	/* what we end ourselves is no cause for alarm */
-	log_obj(again	   ? LOG_DEBUG :
-		p->running ? LOG_WARN :
-			     LOG_INFO,
+	log_obj(again	     ? LOG_DEBUG
+		: p->running ? LOG_WARN
+			     : LOG_INFO,
 		"session", "peer", p->conf.name, "%s", text);
 }
 
@@ -218,7 +226,7 @@ static void want_out(struct peer *p, uint32_t delay_ms)
 		conn_event(p->out, FSM_EV_START, 0, 0);
 }
 
-void peer_start(struct peer *p)
+static void start(struct peer *p, uint32_t delay_ms)
 {
 	if (p->running || !p->b->ifaces_known || p->b->stopping)
 		return;
@@ -226,7 +234,12 @@ void peer_start(struct peer *p)
 	if (!p->conf.address.fam && !p->conf.passive)
 		peer_error(p, "it has no address: waiting for the peer's connection on %s",
 			   p->conf.interface);
-	want_out(p, 0);
+	want_out(p, delay_ms);
+}
+
+void peer_start(struct peer *p)
+{
+	start(p, 0);
 }
 
 static void end_conn(struct conn **slot, uint8_t code, uint8_t subcode, const char *why)
@@ -316,9 +329,9 @@ static void find_link(const struct peer *p, const struct conn *c, struct addr lo
 		i = ifaces_owner(t, &c->local);
 	*ifindex = i ? i->ifindex : 0;
 	local[0] = c->local.fam == FAM_V4 ? c->local : iface_address(i, FAM_V4);
-	local[1] = c->local.fam == FAM_V6 && !addr_is_linklocal(&c->local) ?
-			   c->local :
-			   iface_address(i, FAM_V6);
+	local[1] = c->local.fam == FAM_V6 && !addr_is_linklocal(&c->local)
+			   ? c->local
+			   : iface_address(i, FAM_V6);
 	if (!local[1].fam && c->local.fam == FAM_V6)
 		local[1] = c->local;
 	/* over several hops any address of ours that routes lead to will do */

@@ -9,22 +9,22 @@
 struct peer {
 	struct peer *next;
 	struct bgpd *b;
-	struct m_bgp_peer conf;   /* strings are the peer's own */
-	struct conn *session;     /* Established */
-	struct conn *out, *in;    /* on their way there */
+	struct m_bgp_peer conf; /* strings are the peer's own */
+	struct conn *session;	/* Established */
+	struct conn *out, *in;	/* on their way there */
 	struct fsm_backoff backoff;
-	bool running, keep;       /* keep: config's mark */
-	uint64_t refuse_until;    /* ms; after an error its connections are not taken */
-	uint64_t telling_until;   /* ms; last_error says more than a connection that fails now */
-	uint64_t up_at;           /* ms; of the present session */
-	uint64_t since;           /* epoch; when it last went up or down */
-	family_set eor;           /* End-of-RIBs of the present session */
+	bool running, keep;	/* keep: config's mark */
+	uint64_t refuse_until;	/* ms; after an error its connections are not taken */
+	uint64_t telling_until; /* ms; last_error says more than a connection that fails now */
+	uint64_t up_at;		/* ms; of the present session */
+	uint64_t since;		/* epoch; when it last went up or down */
+	family_set eor;		/* End-of-RIBs of the present session */
 	bool was_up;
 	char last_error[256];
 	uint64_t messages_in, messages_out, updates_in, updates_reset;
 	struct rate bad_updates;
 	struct addr local4, local6; /* as the RIB was told */
-	uint32_t ifindex;           /* the session's link; 0: not on one of ours */
+	uint32_t ifindex;	    /* the session's link; 0: not on one of ours */
 	bool connected;
 };
 
@@ -55,22 +55,22 @@ bool peer_single_hop(const struct peer *p);
 uint32_t peer_scope(const struct peer *p);
 /* Keeps the text for nodectl and logs it; the same text again only at debug level. */
 void peer_error(struct peer *p, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The same with why a connection ended; a protocol error is not covered up for a while by the closed
- * connections that follow from it. */
+/* The same with why a connection ended; a protocol error is not covered up for a while by the
+ * closed connections that follow from it. */
 void peer_conn_failed(struct peer *p, const struct conn *c);
 /* Has it sent all it knows? RFC 4724's End-of-RIB where it sends one, else three seconds. */
 bool peer_synced(const struct peer *p, uint64_t now);
 
 /* An accepted connection; takes fd. */
 void peer_accept(struct peer *p, int fd, const struct addr *remote, uint32_t scope);
-/* felix told of a changed interface: fast external failover, a changed address of ours, a try at once
- * where the link has come back. */
+/* felix told of a changed interface: fast external failover, a changed address of ours, a try at
+ * once where the link has come back. */
 void peer_iface_changed(struct peer *p, uint32_t ifindex);
 
 /* From session.c. */
-void peer_conn_open(struct conn *c);  /* a good OPEN came: collisions */
-void peer_conn_up(struct conn *c);    /* established */
-void peer_conn_down(struct conn *c);  /* was established */
-void peer_conn_idle(struct conn *c);  /* ended */
+void peer_conn_open(struct conn *c); /* a good OPEN came: collisions */
+void peer_conn_up(struct conn *c);   /* established */
+void peer_conn_down(struct conn *c); /* was established */
+void peer_conn_idle(struct conn *c); /* ended */
 
 #endif

@@ -43,7 +43,8 @@ static int check_open(const struct conn *c, const struct bgp_open *o, struct bgp
 				 o->asn, p->conf.asn);
 		else
 			snprintf(e->text, sizeof(e->text),
-				 "it says our own AS %u, but an external peer is configured", o->asn);
+				 "it says our own AS %u, but an external peer is configured",
+				 o->asn);
 		return -1;
 	}
 	/* RFC 6286 section 2.2: unique within an AS */
@@ -110,6 +111,12 @@ static void rx_notification(struct conn *c, const uint8_t *msg, size_t len)
 	}
 	if (n.code != BERR_CEASE)
 		c->failure = FSM_FAIL_ERROR;
+	if (n.code == BERR_CEASE && n.subcode == CEASE_COLLISION && !c->rib) {
+		c->dumped = true;
+		c->why[0] = '\0';
+		conn_event(c, FSM_EV_NOTIF, 0, 0);
+		return;
+	}
 	bgp_error_name(n.code, n.subcode, name, sizeof(name));
 	bool version = n.code == BERR_OPEN && n.subcode == OPEN_VERSION;
 	conn_end(c, version ? FSM_EV_NOTIF_VERSION : FSM_EV_NOTIF, 0, 0, "received %s%s%s", name,
@@ -127,8 +134,8 @@ static void say_bad_update(struct conn *c, const struct bgp_update *u)
 	if (swallowed)
 		snprintf(more, sizeof(more), " (and %u more since)", swallowed);
 	log_obj(LOG_WARN, "session", "peer", p->conf.name, "bad UPDATE, %s: %s%s",
-		u->outcome == UPDATE_WITHDRAW ? "its routes are treated as withdrawn" :
-						"the attribute is left out",
+		u->outcome == UPDATE_WITHDRAW ? "its routes are treated as withdrawn"
+					      : "the attribute is left out",
 		u->error.text, more);
 }
 

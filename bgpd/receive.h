@@ -1,5 +1,5 @@
-/* What comes in on a connection: whole messages out of the byte stream, each checked and given to the
- * state machine and the RIB.
+/* What comes in on a connection: whole messages out of the byte stream, each checked and given to
+ * the state machine and the RIB.
  */
 #ifndef SELVAGE_BGPD_RECEIVE_H
 #define SELVAGE_BGPD_RECEIVE_H

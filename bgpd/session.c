@@ -17,8 +17,8 @@
 #include "bgpd/transmit.h"
 #include "lib/log.h"
 
-/* RFC 4271 section 8.2.2 suggests four minutes for the peer's OPEN; whoever connects to us and says nothing
- * gets half a minute. */
+/* RFC 4271 section 8.2.2 suggests four minutes for the peer's OPEN; whoever connects to us and says
+ * nothing gets half a minute. */
 enum { OPEN_WAIT_MS = 240000, OPEN_WAIT_ACCEPTED_MS = 30000 };
 
 static void on_io(struct ev_loop *loop, ev_io *w, int revents);
@@ -184,9 +184,9 @@ static void act_notify(struct conn *c, enum fsm_state before, uint8_t code, uint
 	bgp_error_name(code, subcode, name, sizeof(name));
 	if (code == BERR_HOLD)
 		snprintf(c->why, sizeof(c->why), "nothing came for %u s",
-			 before >= FSM_OPENCONFIRM ? c->fsm.hold_ms / 1000 :
-						     c->fsm.conf.open_wait_ms / 1000);
-	else if (code == FSM_BERR_SEND_HOLD)
+			 before >= FSM_OPENCONFIRM ? c->fsm.hold_ms / 1000
+						   : c->fsm.conf.open_wait_ms / 1000);
+	else if (code == BERR_SEND_HOLD)
 		snprintf(c->why, sizeof(c->why), "it has read nothing of ours for minutes");
 	char was[sizeof(c->why)];
 	memcpy(was, c->why, sizeof(was));

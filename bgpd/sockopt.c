@@ -37,18 +37,17 @@ int sockopt_md5(int fd, const struct addr *peer, const char *password, struct er
 
 int sockopt_ttl(int fd, unsigned fam, int ttl, struct err *err)
 {
-	int rc = fam == FAM_V4 ?
-			 setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl)) :
-			 setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, sizeof(ttl));
+	int rc = fam == FAM_V4 ? setsockopt(fd, IPPROTO_IP, IP_TTL, &ttl, sizeof(ttl))
+			       : setsockopt(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, &ttl, sizeof(ttl));
 	return rc < 0 ? err_sys(err, errno, "cannot set TTL %d", ttl) : 0;
 }
 
 int sockopt_gtsm(int fd, unsigned fam, unsigned hops, struct err *err)
 {
 	int least = 256 - (int)hops;
-	int rc = fam == FAM_V4 ?
-			 setsockopt(fd, IPPROTO_IP, IP_MINTTL, &least, sizeof(least)) :
-			 setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &least, sizeof(least));
+	int rc = fam == FAM_V4
+			 ? setsockopt(fd, IPPROTO_IP, IP_MINTTL, &least, sizeof(least))
+			 : setsockopt(fd, IPPROTO_IPV6, IPV6_MINHOPCOUNT, &least, sizeof(least));
 	if (rc < 0)
 		return err_sys(err, errno, "cannot demand TTL %d", least);
 	return sockopt_ttl(fd, fam, 255, err);

@@ -15,7 +15,8 @@ int sockopt_md5(int fd, const struct addr *peer, const char *password, struct er
 
 /* What goes out carries this TTL (hop limit). */
 int sockopt_ttl(int fd, unsigned fam, int ttl, struct err *err);
-/* RFC 5082: what has travelled more than `hops` hops is dropped by the kernel; sends with TTL 255. */
+/* RFC 5082: what has travelled more than `hops` hops is dropped by the kernel; sends with TTL 255.
+ */
 int sockopt_gtsm(int fd, unsigned fam, unsigned hops, struct err *err);
 
 /* CS6 (RFC 4594: network control), no Nagle. Failures are no reason to give up a session. */

@@ -33,12 +33,16 @@ static struct bgp_open our_open(const struct conn *c)
 		.asn = peer_local_asn(p),
 		.hold_time = (uint16_t)p->conf.hold_time,
 		.id = p->b->global.router_id,
-		.caps = { .mp = both, .route_refresh = true, .as4 = true, .extended_messages = true },
+		.caps = { .mp = both,
+			  .route_refresh = true,
+			  .as4 = true,
+			  .extended_messages = true },
 	};
 	if (p->conf.restart_time) {
 		o.caps.gr = true;
 		o.caps.gr_restarting = bgpd_restarting(p->b);
-		o.caps.gr_time = (uint16_t)(p->conf.restart_time < 4095 ? p->conf.restart_time : 4095);
+		o.caps.gr_time =
+			(uint16_t)(p->conf.restart_time < 4095 ? p->conf.restart_time : 4095);
 		/* felix keeps the routes in the kernel whatever becomes of this process */
 		o.caps.gr_families = o.caps.gr_forwarding = both;
 	}

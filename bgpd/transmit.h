@@ -5,7 +5,8 @@
 
 #include "bgpd/session.h"
 
-/* Queue one message; where the queue is full (the peer has read nothing for long) it is left out. */
+/* Queue one message; where the queue is full (the peer has read nothing for long) it is left out.
+ */
 void tx_open(struct conn *c);
 void tx_keepalive(struct conn *c);
 void tx_notification(struct conn *c, uint8_t code, uint8_t subcode, const void *data, size_t len);

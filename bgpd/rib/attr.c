@@ -7,8 +7,9 @@
 enum { CLASSES = 24, BIG = CLASSES - 1, SEGMENT_BITS = 8 };
 
 /* Bytes of header and blob. Small steps where attribute sets are: half of all have 60 to 120. */
-static const uint16_t class_size[CLASSES] = { 48,  56,	64,  72,  80,  88,  96,	 104, 112, 120, 128, 144,
-					      160, 176, 192, 208, 224, 256, 288, 320, 384, 448, 512, 48 };
+static const uint16_t class_size[CLASSES] = { 48,  56,	64,  72,  80,  88,  96,	 104,
+					      112, 120, 128, 144, 160, 176, 192, 208,
+					      224, 256, 288, 320, 384, 448, 512, 48 };
 
 void attr_set_init(struct attr_set *s, uint64_t seed)
 {

@@ -1,8 +1,8 @@
 /* Path attributes as one peer sent them with one next hop: interned, immutable, counted.
  *
  * The bytes are canonical (attrs_encode() with 4-octet AS numbers, no NEXT_HOP); what the decision
- * looks at stands decoded before them. Peer and next hop belong to the identity, so that a path, and
- * an Adj-RIB-Out entry, is one 32-bit number. Small ones live in slabs of their size.
+ * looks at stands decoded before them. Peer and next hop belong to the identity, so that a path,
+ * and an Adj-RIB-Out entry, is one 32-bit number. Small ones live in slabs of their size.
  */
 #ifndef SELVAGE_BGPD_RIB_ATTR_H
 #define SELVAGE_BGPD_RIB_ATTR_H
@@ -13,21 +13,21 @@
 
 /* Why a path cannot be chosen: found once for the attributes, not for every path. */
 enum {
-	ATTR_OWN_AS = 1,         /* RFC 4271 9.1.2: our AS is in AS_PATH more often than allowed */
+	ATTR_OWN_AS = 1,	 /* RFC 4271 9.1.2: our AS is in AS_PATH more often than allowed */
 	ATTR_OWN_ORIGINATOR = 2, /* RFC 4456 section 8 */
 	ATTR_OWN_CLUSTER = 4,
-	ATTR_NO_POLICY = 8,      /* RFC 8212 */
+	ATTR_NO_POLICY = 8, /* RFC 8212 */
 	ATTR_REJECTED = 15,
-	ATTR_NO_EXPORT = 16,     /* RFC 1997 */
+	ATTR_NO_EXPORT = 16, /* RFC 1997 */
 	ATTR_NO_ADVERTISE = 32,
 	ATTR_HAS_MED = 64,
-	ATTR_BIG = 128,          /* the bytes lie outside the slab */
+	ATTR_BIG = 128, /* the bytes lie outside the slab */
 };
 
 struct attr {
 	uint32_t refs;
-	uint32_t nh;           /* nexthop.h; 0: local */
-	uint32_t local_pref;   /* as decided with: 100 where the peer sent none */
+	uint32_t nh;	     /* nexthop.h; 0: local */
+	uint32_t local_pref; /* as decided with: 100 where the peer sent none */
 	uint32_t med;
 	uint32_t neighbour_as; /* first AS of the path; 0: none */
 	uint32_t router_id;    /* ORIGINATOR_ID, or the peer's identifier */

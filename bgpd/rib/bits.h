@@ -19,7 +19,7 @@ struct bits_chunk {
 /* All zero is the empty set. */
 struct bits {
 	struct bits_chunk **c;
-	uint32_t n;     /* chunks the array has room for */
+	uint32_t n;	/* chunks the array has room for */
 	uint32_t count; /* members */
 };
 

@@ -45,13 +45,13 @@ static int cmp_ties(const struct candidate *a, const struct candidate *b, enum d
 	return 0;
 }
 
-static int cmp_all(const struct candidate *a, const struct candidate *b)
+int decision_compare(const struct candidate *a, const struct candidate *b,
+		     enum decision_reason *why)
 {
-	enum decision_reason why;
-	int d = cmp_before_med(a, b, &why);
+	int d = cmp_before_med(a, b, why);
 	if (!d)
-		d = cmp_to_metric(a, b, &why);
-	return d ? d : cmp_ties(a, b, &why);
+		d = cmp_to_metric(a, b, why);
+	return d ? d : cmp_ties(a, b, why);
 }
 
 static bool med_matters(const struct candidate *c, unsigned n)
@@ -68,7 +68,7 @@ static unsigned best_of_order(struct candidate *c, unsigned n)
 	enum decision_reason why;
 	unsigned best = 0;
 	for (unsigned i = 1; i < n; i++)
-		if (cmp_all(&c[i], &c[best]) < 0)
+		if (decision_compare(&c[i], &c[best], &why) < 0)
 			best = i;
 	for (unsigned i = 0; i < n; i++)
 		c[i].multipath = cmp_before_med(&c[i], &c[best], &why) == 0 &&

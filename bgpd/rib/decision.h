@@ -1,9 +1,9 @@
 /* Which of the paths to a prefix is best: RFC 4271 section 9.1.2.2, RFC 4456 section 9. Pure.
  *
  * The order of steps: own routes, LOCAL_PREF, AS_PATH length, ORIGIN, MED among paths of one
- * neighbour AS, eBGP over iBGP, metric to the next hop, router id, CLUSTER_LIST length, peer address,
- * path id. MED is compared as a set, not pair by pair, so the outcome does not depend on the order
- * of arrival.
+ * neighbour AS, eBGP over iBGP, metric to the next hop, router id, CLUSTER_LIST length, peer
+ * address, path id. MED is compared as a set, not pair by pair, so the outcome does not depend on
+ * the order of arrival.
  */
 #ifndef SELVAGE_BGPD_RIB_DECISION_H
 #define SELVAGE_BGPD_RIB_DECISION_H
@@ -43,10 +43,15 @@ struct candidate {
 	enum decision_reason lost;
 };
 
-/* The index of the best of n >= 1 candidates. Sets `multipath` of all that are equal to it up to the
- * metric (AS_PATHs of equal length count as equal), the best one included; not `lost`. */
+/* The index of the best of n >= 1 candidates. Sets `multipath` of all that are equal to it up to
+ * the metric (AS_PATHs of equal length count as equal), the best one included; not `lost`. */
 unsigned decision_best(struct candidate *c, unsigned n);
-/* The same, and sets `lost` of everyone: DECISION_BEST or the step that decided against it. */
+/* Below 0: a is better than b, by which step. For paths without a difference in MED, among which
+ * the steps are one total order. */
+int decision_compare(const struct candidate *a, const struct candidate *b,
+		     enum decision_reason *why);
+/* The same as decision_best(), and sets `lost` of everyone: DECISION_BEST or the step that decided
+ * against it. */
 unsigned decision_explain(struct candidate *c, unsigned n);
 
 /* For nodectl: "longer AS path"; "" for the best. */

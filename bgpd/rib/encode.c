@@ -149,9 +149,9 @@ static void encode_announces(struct job *j, uint32_t c)
 	struct bgp_nexthop nh;
 	struct attrs out;
 	struct wr w = wr_over(e->attr, sizeof(e->attr));
-	bool fits = export_nexthop(j->rib, j->g, j->f, a, &nh);
+	bool fits = export_nexthop(j->rib, j->g, j->f, a, &nh) &&
+		    export_attrs(j->rib, j->g, a, e->scratch, &out);
 	if (fits) {
-		export_attrs(j->rib, j->g, a, e->scratch, &out);
 		attrs_encode(&w, &out, &j->g->tx);
 		fits = !w.full && w.len + UPDATE_REST <= j->g->tx.max_message;
 	}
@@ -172,7 +172,9 @@ static void encode_announces(struct job *j, uint32_t c)
 	if (!fits) {
 		/* RFC 8654 section 5: what does not fit the message cannot be announced; what the
 		 * peer knew before must not stand. */
-		log_warn("rib", "attributes of %u bytes do not fit a message of %zu: the route is not announced",
+		log_warn("rib",
+			 "attributes of %u bytes do not fit a message of %zu: the route is not "
+			 "announced",
 			 (unsigned)w.len, j->g->tx.max_message);
 		encode_withdraws(j, c);
 	}

@@ -60,9 +60,9 @@ bool export_nexthop(const struct rib *rib, const struct group *g, unsigned f, co
 		*nh = nexthop_at(&rib->nexthops, a->nh)->addr;
 		/* A link-local address means nothing on another link (RFC 2545 section 3). */
 		nh->linklocal = (struct addr){ 0 };
-		bool says = nh->global.fam == IX_FAM(f) ||
-			    (nh->global.fam == FAM_V6 &&
-			     g->key.ext_nexthop & FAMILY_BIT(IX_FAM(f)));
+		bool says =
+			nh->global.fam == IX_FAM(f) ||
+			(nh->global.fam == FAM_V6 && g->key.ext_nexthop & FAMILY_BIT(IX_FAM(f)));
 		if (says && !addr_is_linklocal(&nh->global))
 			return true;
 	}
@@ -83,49 +83,48 @@ static struct blob transitive_only(struct blob ext, uint8_t *out)
 	return (struct blob){ out, n };
 }
 
-static void to_external(const struct group *g, const struct attr *a, uint8_t *buf,
+static bool to_external(const struct group *g, const struct attr *a, uint8_t *buf,
 			struct attrs *out)
 {
-	size_t len = as_path_prepend(out->as_path, g->key.local_asn, 1, buf, EXPORT_SCRATCH / 2);
-	if (len)
-		out->as_path = (struct blob){ buf, (uint16_t)len };
+	size_t len = as_path_prepend(out->as_path, g->key.local_asn, 1, buf, EXPORT_PART);
+	if (!len)
+		return false;
+	out->as_path = (struct blob){ buf, (uint16_t)len };
 	if (a->peer != LOCAL_PEER)
 		out->has_med = false;
 	out->has_local_pref = out->has_originator = false;
 	out->cluster_list.len = 0;
 	if (out->ext_communities.len)
-		out->ext_communities =
-			transitive_only(out->ext_communities, buf + EXPORT_SCRATCH / 2);
+		out->ext_communities = transitive_only(out->ext_communities, buf + EXPORT_PART);
+	return true;
 }
 
 /* RFC 4456 section 8. */
-static void reflect(const struct rib *rib, const struct rib_peer *from, uint8_t *buf,
+static bool reflect(const struct rib *rib, const struct rib_peer *from, uint8_t *buf,
 		    struct attrs *out)
 {
+	uint16_t len = out->cluster_list.len;
+	if (len + 4 > EXPORT_PART)
+		return false;
 	if (!out->has_originator) {
 		out->has_originator = true;
 		out->originator = from->conf.id;
 	}
-	uint16_t len = out->cluster_list.len;
-	if (len > EXPORT_SCRATCH / 2 - 8)
-		return;
 	put_u32(buf, rib->global.cluster_id);
 	if (len)
 		memcpy(buf + 4, out->cluster_list.p, len);
 	out->cluster_list = (struct blob){ buf, (uint16_t)(len + 4) };
+	return true;
 }
 
-void export_attrs(const struct rib *rib, const struct group *g, const struct attr *a, uint8_t *buf,
+bool export_attrs(const struct rib *rib, const struct group *g, const struct attr *a, uint8_t *buf,
 		  struct attrs *out)
 {
 	attrs_decode_own(attr_blob(a), a->len, out);
-	if (g->key.ebgp) {
-		to_external(g, a, buf, out);
-		return;
-	}
+	if (g->key.ebgp)
+		return to_external(g, a, buf, out);
 	out->has_local_pref = true;
 	out->local_pref = a->local_pref;
 	const struct rib_peer *from = rib->peers[a->peer];
-	if (a->peer != LOCAL_PEER && !from->conf.ebgp)
-		reflect(rib, from, buf, out);
+	return a->peer == LOCAL_PEER || from->conf.ebgp || reflect(rib, from, buf, out);
 }

@@ -5,10 +5,8 @@
 #include "lib/arena.h"
 
 enum {
-	WINDOW_ALL = 32 * 1024 * 1024, /* of all members' places in a log, shared among them */
-	WINDOW_MIN = 64 * 1024,
-	WINDOW_MAX = 2 * 1024 * 1024,
-	PATIENCE = 64,
+	PATIENCE = 64, /* turns */
+	AHEAD = 12,    /* how many deletions ahead memory is fetched */
 };
 
 static struct group_key make_key(const struct rib_peer_conf *c)
@@ -101,32 +99,37 @@ void groups_restart(struct rib *rib)
 	}
 }
 
-static uint64_t window(const struct group *g)
+static uint64_t window(const struct rib *rib, const struct group *g)
 {
-	uint64_t w = WINDOW_ALL / (g->attached.n + g->catching.n);
-	return w > WINDOW_MAX ? WINDOW_MAX : w < WINDOW_MIN ? WINDOW_MIN : w;
+	const struct rib_limits *l = &rib->limits;
+	uint64_t w = l->window_all / (g->attached.n + g->catching.n);
+	return w > l->window_max ? l->window_max : w < l->window_min ? l->window_min : w;
 }
 
 enum room { ROOM, FULL, HELD_UP };
 
 /* Whether the log may grow. Where one member has read everything while another one's place lies
  * too far back, the log does not wait for long: the slow ones leave it and are told the difference
- * when they come round. */
-static enum room look_for_room(struct group *g)
+ * when they come round. Longer where those that have read everything took nothing of late, as
+ * whoever all routes come from does. */
+static enum room look_for_room(const struct rib *rib, struct group *g)
 {
-	uint64_t max = 0, min = UINT64_MAX, limit = window(g);
+	uint64_t max = 0, limit = window(rib, g);
+	unsigned waiting = 0, keen = 0;
 	for (uint32_t m = 0; m < g->attached.n; m++) {
-		uint64_t lag = member_lag(g->attached.v[m]);
+		const struct rib_peer *p = g->attached.v[m];
+		uint64_t lag = member_lag(p);
 		max = lag > max ? lag : max;
-		min = lag < min ? lag : min;
+		waiting += !lag;
+		keen += !lag && g->log.end - p->took <= limit;
 	}
-	if (max < limit) {
+	if (!g->attached.n || max < limit) {
 		g->patience = 0;
 		return ROOM;
 	}
-	if (min > 0)
+	if (!waiting)
 		return FULL;
-	if (++g->patience < PATIENCE)
+	if (++g->patience < (keen ? PATIENCE : 16 * PATIENCE))
 		return HELD_UP;
 	g->patience = 0;
 	for (uint32_t m = g->attached.n; m-- > 0;)
@@ -150,12 +153,12 @@ static bool has_pending(const struct rib *rib, const struct group *g)
 
 bool group_encodable(const struct rib *rib, struct group *g)
 {
-	return has_pending(rib, g) && look_for_room(g) == ROOM;
+	return has_pending(rib, g) && look_for_room(rib, g) == ROOM;
 }
 
 bool group_work(struct rib *rib, struct group *g)
 {
-	if (g->dying || (has_pending(rib, g) && look_for_room(g) != FULL))
+	if (g->dying || (has_pending(rib, g) && look_for_room(rib, g) != FULL))
 		return true;
 	for (uint32_t m = 0; m < g->catching.n; m++)
 		if (member_work(rib, g->catching.v[m]))
@@ -187,7 +190,8 @@ static void add_change(struct rib *rib, uint32_t i, uint32_t now, struct rib_pee
 		encoder_add(e, i, 0, RUN_ONLY, src_now->id);
 }
 
-/* Brings one entry up to date. true: there was one and there is none now; its pin is the caller's. */
+/* Brings one entry up to date. true: there was one and there is none now; its pin is the caller's.
+ */
 static bool update_entry(struct rib *rib, struct group *g, unsigned f, uint32_t i)
 {
 	uint32_t now = export_select(rib, g, f, i), old = map32_get(&g->out[f], i);
@@ -218,13 +222,14 @@ static bool update_entry(struct rib *rib, struct group *g, unsigned f, uint32_t 
 
 static void publish(struct rib *rib, struct group *g, struct outbuf *first)
 {
-	for (uint32_t m = 0; first && m < g->attached.n; m++) {
-		struct rib_peer *p = g->attached.v[m];
-		if (!p->rd.buf)
-			reader_hook(&p->rd, first);
-		if (!p->has_out && member_output(p))
-			notify_add(rib, p);
-	}
+	if (!first)
+		return;
+	for (uint32_t m = 0; m < g->attached.n; m++)
+		if (!g->attached.v[m]->rd.buf)
+			reader_hook(&g->attached.v[m]->rd, first);
+	for (uint32_t m = 0; m < g->attached.n; m++)
+		if (!g->attached.v[m]->has_out && member_output(g->attached.v[m]))
+			notify_add(rib, g->attached.v[m]);
 	outlog_trim(&g->log);
 }
 
@@ -276,6 +281,8 @@ static unsigned encode_family(struct rib *rib, struct group *g, unsigned f, unsi
 	publish(rib, g, encoder_run(rib->enc, rib, g, f, &g->log));
 	/* Only now: a node must stand until its prefix is in a message. */
 	for (unsigned k = 0; k < n; k++) {
+		if (k + AHEAD < n && seen[k + AHEAD].emptied)
+			table_del_soon(&rib->tab[f], seen[k + AHEAD].node);
 		if (seen[k].emptied)
 			node_unpin(rib, f, seen[k].node);
 		node_unpin(rib, f, seen[k].node);

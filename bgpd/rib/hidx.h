@@ -1,9 +1,9 @@
 /* A hash index: 64-bit hash to 32-bit number, open addressing, no tombstones.
  *
- * It is cut into segments by the hash's top bits. Each grows by itself, by a quarter at a time once it is large, so
- * that no insertion ever moves more than one segment (1/512 of a table) and the load stays
- * between 0.64 and 0.8. A slot keeps 32 bits of the hash: growing and deleting touch no item, and
- * looking up touches, but for one case in millions, only the item that is looked for.
+ * It is cut into segments by the hash's top bits. Each grows by itself, by a quarter at a time once
+ * it is large, so that no insertion ever moves more than one segment (1/512 of a table) and the
+ * load stays between 0.64 and 0.8. A slot keeps 32 bits of the hash: growing and deleting touch no
+ * item, and looking up touches, but for one case in millions, only the item that is looked for.
  */
 #ifndef SELVAGE_BGPD_RIB_HIDX_H
 #define SELVAGE_BGPD_RIB_HIDX_H
@@ -24,7 +24,7 @@ struct hidx_seg {
 
 struct hidx {
 	struct hidx_seg *segs;
-	uint32_t bits;  /* log2 of the number of segments */
+	uint32_t bits; /* log2 of the number of segments */
 	uint32_t count;
 };
 

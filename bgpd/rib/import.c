@@ -55,8 +55,8 @@ static uint32_t intern(struct rib *rib, struct rib_peer *peer, uint32_t nh, cons
 		.router_id = a->has_originator ? a->originator : peer->conf.id,
 		.peer = peer->id,
 		.path_len = (uint16_t)as_path_length(a->as_path),
-		.cluster_len = (uint8_t)(a->cluster_list.len / 4 > 255 ? 255
-								       : a->cluster_list.len / 4),
+		.cluster_len =
+			(uint8_t)(a->cluster_list.len / 4 > 255 ? 255 : a->cluster_list.len / 4),
 		.origin = a->origin,
 	};
 	bool fresh;
@@ -66,7 +66,7 @@ static uint32_t intern(struct rib *rib, struct rib_peer *peer, uint32_t nh, cons
 		made->flags |= import_flags(rib, peer, a);
 		if (nh)
 			nexthop_at(&rib->nexthops, nh)->refs++;
-		peer->attrs++;
+		peer->holds++;
 	}
 	return i;
 }
@@ -80,18 +80,20 @@ static bool is_direct(const struct rib_peer_conf *c, const struct bgp_nexthop *n
 	       (nh->linklocal.fam && addr_eq(&nh->linklocal, &c->address));
 }
 
-static uint32_t get_nexthop(struct rib *rib, const struct rib_peer *peer,
-			    const struct bgp_nexthop *nh)
+static uint32_t get_nexthop(struct rib *rib, struct rib_peer *peer, const struct bgp_nexthop *nh)
 {
 	bool fresh, first;
 	uint32_t i = nexthop_get(&rib->nexthops, nh, peer->conf.ifindex,
 				 is_direct(&peer->conf, nh) ? peer->id : 0, &fresh, &first);
-	if (fresh)
-		nexthop_at(&rib->nexthops, i)->own = peer_own_address(rib, &nh->global);
+	struct nexthop *n = nexthop_at(&rib->nexthops, i);
+	if (fresh) {
+		n->own = peer_own_address(rib, &nh->global);
+		if (n->direct)
+			peer->holds++;
+	}
 	if (first) {
-		struct addr via = nexthop_at(&rib->nexthops, i)->via;
-		rib->ops.nexthop_track(rib->arg, &via, nexthop_at(&rib->nexthops, i)->ifindex,
-				       true);
+		struct addr via = n->via;
+		rib->ops.nexthop_track(rib->arg, &via, n->ifindex, true);
 	}
 	return i;
 }
@@ -160,24 +162,23 @@ static bool accepted(const struct rib *rib, uint32_t attr)
 	return !(attr_at(&rib->attrs, attr)->flags & ATTR_REJECTED);
 }
 
-static void touch(struct rib *rib, unsigned f, uint32_t i, struct node *n, const struct path *p)
+void path_drop(struct rib *rib, unsigned f, const struct path *was)
 {
-	if (p == &n->first && n->flags & NODE_BEST)
-		n->flags |= NODE_TOUCHED;
-	bits_add(&rib->dirty[f], i);
+	struct rib_peer *peer = rib->peers[was->peer];
+	peer->received[f]--;
+	peer->accepted[f] -= accepted(rib, was->attr);
+	rib->paths--;
+	attr_unref(rib, was->attr);
 }
 
 void path_remove(struct rib *rib, unsigned f, uint32_t i, struct path *p)
 {
 	struct node *n = table_node(&rib->tab[f], i);
-	struct rib_peer *peer = rib->peers[p->peer];
-	uint32_t attr = p->attr;
-	touch(rib, f, i, n, p);
+	struct path was = *p;
+	bool first = p == &n->first;
 	path_del(&rib->tab[f], n, p);
-	peer->received[f]--;
-	peer->accepted[f] -= accepted(rib, attr);
-	rib->paths--;
-	attr_unref(rib, attr);
+	path_gone(rib, f, i, first);
+	path_drop(rib, f, &was);
 }
 
 static void path_set(struct rib *rib, unsigned f, uint32_t i, struct rib_peer *peer,
@@ -185,7 +186,10 @@ static void path_set(struct rib *rib, unsigned f, uint32_t i, struct rib_peer *p
 {
 	struct table *t = &rib->tab[f];
 	struct node *n = table_node(t, i);
-	struct path *p = path_find(t, n, peer->id, path_id);
+	/* A peer without a path in the region has none here: spares walking through many paths. */
+	struct path *p = bits_has(&peer->regions[f], i >> REGION_SHIFT)
+				 ? path_find(t, n, peer->id, path_id)
+				 : NULL;
 	uint32_t old = p ? p->attr : 0;
 	if (old == attr)
 		return;
@@ -202,7 +206,7 @@ static void path_set(struct rib *rib, unsigned f, uint32_t i, struct rib_peer *p
 	uint32_t nh = attr_at(&rib->attrs, attr)->nh;
 	if (nh)
 		bits_add(&nexthop_at(&rib->nexthops, nh)->regions[f], i >> REGION_SHIFT);
-	touch(rib, f, i, n, p);
+	path_changed(rib, f, i, p, !old);
 	if (old)
 		attr_unref(rib, old);
 }
@@ -239,8 +243,8 @@ static void withdraw_all(struct rib *rib, struct rib_peer *peer, struct nlri nlr
 	while (look_ahead(t, &nlri, &l))
 		for (unsigned k = 0; k < l.n; k++) {
 			uint32_t i = table_find(t, &l.p[k], l.hash[k]);
-			struct path *p = i ? path_find(t, table_node(t, i), peer->id, l.path_id[k])
-					   : NULL;
+			struct path *p =
+				i ? path_find(t, table_node(t, i), peer->id, l.path_id[k]) : NULL;
 			if (p)
 				path_remove(rib, f, i, p);
 		}
@@ -333,7 +337,11 @@ void nexthop_changed(struct rib *rib, uint32_t i)
 void nexthop_release(struct rib *rib, uint32_t i)
 {
 	struct nexthop gone;
-	if (i && nexthop_put(&rib->nexthops, i, &gone))
+	if (!i || !nexthop_put(&rib->nexthops, i, &gone))
+		return;
+	if (gone.direct)
+		peer_unhold(rib, gone.direct);
+	else if (!nexthop_same(&rib->nexthops, &gone.via, gone.ifindex, 0))
 		rib->ops.nexthop_track(rib->arg, &gone.via, gone.ifindex, false);
 }
 
@@ -365,7 +373,7 @@ static bool mark_region(struct rib *rib, unsigned f, uint32_t r, uint32_t nh)
 		struct node *n = table_live(t, i);
 		struct path_walk w;
 		struct path *p = n ? path_first(t, n, &w) : NULL;
-		for (; p; p = path_next(t, &w))
+		for (; p; rib->looked++, p = path_next(t, &w))
 			if (attr_at(&rib->attrs, p->attr)->nh == nh) {
 				any = true;
 				bits_add(&rib->dirty[f], i);
@@ -379,6 +387,7 @@ unsigned nexthops_sweep(struct rib *rib, unsigned budget)
 {
 	unsigned done = 0;
 	while (done < budget && rib->nh_n) {
+		uint64_t looked = rib->looked;
 		uint32_t nh = rib->nh_changed[rib->nh_n - 1];
 		struct nexthop *n = nexthop_at(&rib->nexthops, nh);
 		unsigned f = n->sweep_f;
@@ -387,7 +396,7 @@ unsigned nexthops_sweep(struct rib *rib, unsigned budget)
 		if (r != BITS_NONE) {
 			if (!mark_region(rib, f, r, nh))
 				bits_del(&n->regions[f], r);
-			done += 8;
+			done += path_units(rib->looked - looked);
 		} else if (f + 1 < NFAM) {
 			n->sweep_f++;
 		} else {

@@ -247,8 +247,9 @@ static unsigned run_pending(struct rib *rib, unsigned f, unsigned budget)
 	struct install *in = &rib->inst;
 	struct told told[INSTALL_BATCH];
 	uint32_t seen[INSTALL_BATCH], old[INSTALL_BATCH];
-	unsigned n = 0, m = 0;
-	while (n < budget && n < INSTALL_BATCH && in->pending[f].count) {
+	unsigned n = 0, m = 0, units = 0;
+	while (units < budget && n < INSTALL_BATCH && in->pending[f].count) {
+		uint64_t looked = rib->looked;
 		uint32_t i = bits_next(&in->pending[f], in->at[f]);
 		if (i == BITS_NONE)
 			i = bits_next(&in->pending[f], 0);
@@ -270,6 +271,7 @@ static unsigned run_pending(struct rib *rib, unsigned f, unsigned budget)
 			old[n] = 0;
 		}
 		n++;
+		units += path_units(rib->looked - looked);
 	}
 	tell_routes(rib, f, told, m);
 	/* Only now nothing points at the old groups and the prefixes are told. */
@@ -279,7 +281,7 @@ static unsigned run_pending(struct rib *rib, unsigned f, unsigned budget)
 			node_unpin(rib, f, seen[k]);
 		node_unpin(rib, f, seen[k]);
 	}
-	return n;
+	return units;
 }
 
 static unsigned run_resend(struct rib *rib, unsigned budget)

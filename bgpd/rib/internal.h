@@ -17,15 +17,15 @@
 enum {
 	NFAM = 2,
 	ORIGIN_KINDS = 3,
-	LOCAL_PEER = 0,       /* the peer id of what this node originates */
+	LOCAL_PEER = 0, /* the peer id of what this node originates */
 	DEFAULT_LOCAL_PREF = 100,
-	BATCH = 2048,         /* prefixes that are encoded or installed together at most */
+	BATCH = 2048, /* prefixes that are encoded or installed together at most */
 	INSTALL_BATCH = 1024,
-	PRIVATE_LOW = 32 * 1024, /* a member that catches up is given more below this */
-	RAW_CACHE = 256, RAW_MAX = 192,
+	RAW_CACHE = 256,
+	RAW_MAX = 192,
 };
 
-#define FAM_IX(fam) ((fam) - 1u)
+#define FAM_IX(fam) ((fam)-1u)
 #define IX_FAM(f)   ((uint8_t)((f) + 1))
 
 struct group;
@@ -33,7 +33,7 @@ struct group;
 /* A member's catching up with its group's Adj-RIB-Out, one family. */
 struct catchup {
 	uint32_t cursor;  /* entries from here on are still to be told; BITS_NONE: none */
-	bool told;        /* it may know entries that lie behind the cursor (a refresh) */
+	bool told;	  /* it may know entries that lie behind the cursor (a refresh) */
 	bool end_of_rib;  /* to be sent when the cursor is through */
 	struct bits todo; /* changed since they were told to it; each pins its node */
 };
@@ -44,16 +44,17 @@ struct rib_peer {
 	uint32_t sweep_at;
 	struct rib_peer_conf conf;
 	uint32_t received[NFAM], accepted[NFAM];
-	uint32_t attrs; /* attribute sets that name it */
+	uint32_t holds;		   /* attribute sets and next hops that name it */
 	struct bits regions[NFAM]; /* where it has paths */
 	/* output */
 	struct group *group;
-	bool attached; /* follows the group's log; else it catches up */
-	uint32_t slot; /* in the group's list */
+	bool attached;	     /* follows the group's log; else it catches up */
+	uint32_t slot;	     /* in the group's list */
 	uint32_t mine[NFAM]; /* the group's entries that came from this peer */
 	struct reader rd;
-	uint64_t stop;       /* not attached: where it left the log */
-	struct outlog priv;  /* what is encoded for it alone */
+	uint64_t stop;	    /* not attached: where it left the log */
+	uint64_t took;	    /* the last position in the log that it took something from */
+	struct outlog priv; /* what is encoded for it alone */
 	struct reader prd;
 	struct catchup cu[NFAM];
 	bool has_out, notify;
@@ -79,14 +80,14 @@ struct group {
 	struct bgp_nexthop self[NFAM];
 	bool has_self[NFAM];
 	struct peer_list attached, catching;
-	struct map32 out[NFAM];     /* Adj-RIB-Out: prefix to attribute set; pins its nodes */
-	struct bits pending[NFAM];  /* to be looked at; pins its nodes */
+	struct map32 out[NFAM];	   /* Adj-RIB-Out: prefix to attribute set; pins its nodes */
+	struct bits pending[NFAM]; /* to be looked at; pins its nodes */
 	uint32_t at[NFAM];
 	struct outlog log;
 	uint32_t fill[NFAM]; /* prefixes from here on were never looked at */
-	uint32_t turn;       /* of the members that catch up */
-	unsigned patience; /* turns that it was held up by its slowest member */
-	bool dying;        /* no member any more: what it holds is let go in slices */
+	uint32_t turn;	     /* of the members that catch up */
+	unsigned patience;   /* turns that it was held up by its slowest member */
+	bool dying;	     /* no member any more: what it holds is let go in slices */
 };
 
 /* A walk over all prefixes in slices. */
@@ -121,14 +122,14 @@ struct origin_set {
 	uint32_t n;
 };
 
-struct raw_entry { /* the last raw attribute blocks and what they were interned as */
+struct raw_entry {     /* the last raw attribute blocks and what they were interned as */
 	uint32_t attr; /* holds a reference; 0: free */
 	uint16_t peer, len;
 	struct bgp_nexthop nh;
 	uint8_t raw[RAW_MAX];
 };
 
-struct change { /* one line of a batch to encode */
+struct change {		     /* one line of a batch to encode */
 	uint32_t node, attr; /* attr 0: withdraw */
 	uint32_t next;
 	uint16_t who; /* enum run_kind's argument */
@@ -142,6 +143,11 @@ struct enc_key {
 
 struct encoder; /* encode.c */
 
+struct rib_limits { /* bytes; rib_new() sets them, tests make them small */
+	uint64_t window_all, window_min, window_max; /* how far a member may lie behind its log */
+	uint64_t private_low; /* a member that catches up is given more below this */
+};
+
 struct rib {
 	struct rib_global global;
 	struct rib_ops ops;
@@ -154,8 +160,8 @@ struct rib {
 	uint32_t dirty_at[NFAM];
 	struct rib_peer **peers; /* by id; [0] is this node */
 	uint32_t npeers, peers_cap;
-	struct peer_list dead;   /* to be swept */
-	uint32_t *nh_changed;    /* next hops to be swept, each with a reference */
+	struct peer_list dead; /* to be swept */
+	uint32_t *nh_changed;  /* next hops to be swept, each with a reference */
 	uint32_t nh_n, nh_cap;
 	struct group **groups;
 	uint32_t ngroups, groups_cap, group_turn;
@@ -167,11 +173,15 @@ struct rib {
 	uint32_t npools;
 	struct raw_entry *raw; /* [RAW_CACHE] */
 	struct encoder *enc;
+	struct rib_limits limits;
 	struct rib_peer **notify; /* NULL: went down since */
 	uint32_t notify_n, notify_cap;
 	struct candidate *cand; /* scratch of the decision */
 	struct path **cand_path;
 	uint32_t cand_cap;
+	struct path *kept; /* scratch of the sweep */
+	uint32_t kept_cap;
+	uint64_t looked; /* paths looked at: what slices are measured by besides prefixes */
 	uint64_t paths;
 };
 
@@ -189,8 +199,9 @@ void notify_add(struct rib *rib, struct rib_peer *p);
 /* ---- peer.c ---- */
 void peer_list_add(struct peer_list *l, struct rib_peer *p); /* sets p->slot */
 void peer_list_del(struct peer_list *l, struct rib_peer *p); /* by p->slot */
-/* A dead peer without paths and attribute sets: its id is free again. */
+/* A dead peer without paths and holds: its id is free again. */
 void peer_release(struct rib *rib, struct rib_peer *p);
+void peer_unhold(struct rib *rib, uint16_t id);
 unsigned peers_sweep(struct rib *rib, unsigned budget);
 bool peer_own_address(const struct rib *rib, const struct addr *a);
 
@@ -199,7 +210,9 @@ uint8_t import_flags(const struct rib *rib, const struct rib_peer *peer, const s
 void import_local(struct rib *rib, const struct prefix *p, enum origin_kind kind, bool on);
 uint32_t import_local_attr(struct rib *rib, enum origin_kind kind);
 void raw_cache_flush(struct rib *rib, const struct rib_peer *peer); /* NULL: of all */
-/* Removes a path; the node stays and is marked dirty. */
+/* What goes with a path that has been taken out of a node. */
+void path_drop(struct rib *rib, unsigned f, const struct path *was);
+/* Removes a path; the node stays, to be decided where that can change anything. */
 void path_remove(struct rib *rib, unsigned f, uint32_t i, struct path *p);
 /* Every path through it is decided anew, in slices. */
 void nexthop_changed(struct rib *rib, uint32_t i);
@@ -211,6 +224,12 @@ bool path_usable(const struct rib *rib, const struct path *p);
 enum decision_reason path_reason(const struct rib *rib, const struct path *p);
 /* The usable paths of a node into rib->cand and rib->cand_path; returns how many. */
 unsigned gather(struct rib *rib, const struct table *t, struct node *n);
+/* A path was added (fresh) or has changed, or one is gone: marks the prefix dirty where its best
+ * path may change. Most paths of a prefix that has many lose against the best one at once. */
+void path_changed(struct rib *rib, unsigned f, uint32_t i, const struct path *p, bool fresh);
+void path_gone(struct rib *rib, unsigned f, uint32_t i, bool was_first);
+/* Slices count a unit for a prefix and one for every few paths. */
+unsigned path_units(uint64_t looked);
 /* Decides one prefix. The node may be gone afterwards where nothing pins it. */
 void decide(struct rib *rib, unsigned f, uint32_t i);
 unsigned decide_dirty(struct rib *rib, unsigned budget);
@@ -223,10 +242,10 @@ uint32_t export_select(struct rib *rib, const struct group *g, unsigned f, uint3
 /* The next hop and the attributes as this group is told them. false: they cannot be said. */
 bool export_nexthop(const struct rib *rib, const struct group *g, unsigned f, const struct attr *a,
 		    struct bgp_nexthop *nh);
-/* buf: where a changed AS path and cluster list are put, EXPORT_SCRATCH bytes; out borrows from
- * it and from a. */
-enum { EXPORT_SCRATCH = 2 * 65536 };
-void export_attrs(const struct rib *rib, const struct group *g, const struct attr *a, uint8_t *buf,
+/* buf: where a changed AS path, cluster list and communities are put, EXPORT_SCRATCH bytes; out
+ * borrows from it and from a. false: they are too long to be changed. */
+enum { EXPORT_PART = 65535, EXPORT_SCRATCH = 2 * EXPORT_PART };
+bool export_attrs(const struct rib *rib, const struct group *g, const struct attr *a, uint8_t *buf,
 		  struct attrs *out);
 uint8_t pool_flags(const struct rib *rib, const struct table *t, const struct node *n);
 

@@ -1,8 +1,8 @@
 /* One peer's place in what its group is told: it follows the group's log, or catches up by itself.
  *
- * A peer that joins, that asked for a refresh, or that was too slow for the log is brought to the state of
- * the group's Adj-RIB-Out from its own cursor and set of changed entries, at the speed it reads;
- * when nothing is left it follows the log from its end.
+ * A peer that joins, that asked for a refresh, or that was too slow for the log is brought to the
+ * state of the group's Adj-RIB-Out from its own cursor and set of changed entries, at the speed it
+ * reads; when nothing is left it follows the log from its end.
  */
 #include "bgpd/rib/internal.h"
 
@@ -60,6 +60,7 @@ static void attach(struct rib_peer *p)
 	peer_list_add(&g->attached, p);
 	p->attached = true;
 	reader_to_end(&p->rd, &g->log);
+	p->took = p->rd.pos;
 }
 
 void member_restart(struct rib *rib, struct rib_peer *p, unsigned f, bool told)
@@ -94,7 +95,7 @@ static uint64_t stop_of(const struct rib_peer *p)
 
 bool member_work(const struct rib *rib, const struct rib_peer *p)
 {
-	return !p->attached && !p->rd.buf && p->priv.end - p->prd.pos < PRIVATE_LOW &&
+	return !p->attached && !p->rd.buf && p->priv.end - p->prd.pos < rib->limits.private_low &&
 	       !group_filling(rib, p->group);
 }
 
@@ -183,8 +184,8 @@ bool member_output(struct rib_peer *p)
 {
 	if (p->rd.msg_left || p->prd.msg_left)
 		return true;
-	bool any = reader_skip(&p->prd, p->id, UINT64_MAX) ||
-		   reader_skip(&p->rd, p->id, stop_of(p));
+	bool any =
+		reader_skip(&p->prd, p->id, UINT64_MAX) || reader_skip(&p->rd, p->id, stop_of(p));
 	outlog_trim(&p->priv);
 	outlog_trim(&p->group->log);
 	return any;
@@ -219,17 +220,15 @@ unsigned rib_out_peek(struct rib *rib, struct rib_peer *p, struct iovec *iov, un
 
 void rib_out_consume(struct rib *rib, struct rib_peer *p, size_t bytes)
 {
+	(void)rib;
 	if (p->dead)
 		return;
-	if (p->rd.msg_left || !p->prd.buf)
+	if (p->rd.msg_left || !p->prd.buf) {
 		p->updates_out += reader_consume(&p->rd, p->id, stop_of(p), bytes);
-	else
+		p->took = p->rd.pos;
+	} else {
 		p->updates_out += reader_consume(&p->prd, p->id, UINT64_MAX, bytes);
-	if (member_output(p))
-		return;
-	p->has_out = false;
-	pull(rib, p);
-	notify_output(rib);
+	}
 }
 
 bool rib_out_mid_message(const struct rib_peer *p)

@@ -13,15 +13,15 @@ enum { REGION_SHIFT = 6 };
 
 struct nexthop {
 	struct bgp_nexthop addr; /* as received */
-	struct addr via;         /* what the kernel is to use: the link-local one where its link is known */
-	uint32_t ifindex;        /* of a link-local via */
+	struct addr via; /* what the kernel is to use: the link-local one where its link is known */
+	uint32_t ifindex; /* of a link-local via */
 	uint32_t refs;
 	uint32_t metric;
 	uint16_t direct; /* the peer that it is itself, on a shared link: not tracked, usable while
 			    the peer is; 0: tracked */
-	bool reachable; /* tracked: the shell's last answer */
-	bool own;       /* one of our addresses */
-	bool changed;   /* queued for a sweep, which stands at: */
+	bool reachable;	 /* tracked: the shell's last answer */
+	bool own;	 /* one of our addresses */
+	bool changed;	 /* queued for a sweep, which stands at: */
 	uint8_t sweep_f;
 	uint32_t sweep_at;
 	struct bits regions[2]; /* by family, those with a path through it */
@@ -54,8 +54,7 @@ static inline bool nexthop_usable(const struct nexthop *n)
  * another with the same via that is tracked; *first: there is none, so tracking has to begin. */
 uint32_t nexthop_get(struct nexthop_set *s, const struct bgp_nexthop *addr, uint32_t ifindex,
 		     uint16_t direct, bool *fresh, bool *first);
-/* One reference less. true: it was the last, and no other tracked one has its via: tracking ends.
- * *gone receives a copy of via and ifindex. */
+/* One reference less. true: it was the last; *gone receives a copy of what it was. */
 bool nexthop_put(struct nexthop_set *s, uint32_t i, struct nexthop *gone);
 /* The next tracked one after `after` (0: the first) with that via, or 0. */
 uint32_t nexthop_same(const struct nexthop_set *s, const struct addr *via, uint32_t ifindex,

@@ -1,7 +1,9 @@
-/* Encoded messages on their way to peers: immutable counted buffers in a chain, and readers that follow it.
+/* Encoded messages on their way to peers: immutable counted buffers in a chain, and readers that
+ * follow it.
  *
  * A buffer lives as long as a reader is at it or before it. Part of a buffer may be meant
- * for all readers but one, or for one alone (split horizon); readers pass over what is not for them.
+ * for all readers but one, or for one alone (split horizon); readers pass over what is not for
+ * them.
  */
 #ifndef SELVAGE_BGPD_RIB_OUTLOG_H
 #define SELVAGE_BGPD_RIB_OUTLOG_H
@@ -29,14 +31,14 @@ struct outbuf {
 
 struct outlog {
 	struct outbuf *tail; /* holds a reference */
-	uint64_t end;        /* bytes ever appended */
+	uint64_t end;	     /* bytes ever appended */
 };
 
 struct reader {
 	struct outbuf *buf; /* NULL: at the end */
 	uint32_t off, run;
-	uint32_t msg_left;  /* bytes of a message that was begun */
-	uint64_t pos;       /* in the log's count of bytes */
+	uint32_t msg_left; /* bytes of a message that was begun */
+	uint64_t pos;	   /* in the log's count of bytes */
 };
 
 /* Copies. Returns the new buffer, for outlog_hook(). */

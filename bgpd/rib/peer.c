@@ -112,7 +112,7 @@ void rib_peer_down(struct rib *rib, struct rib_peer *p)
 
 void peer_release(struct rib *rib, struct rib_peer *p)
 {
-	if (!p->dead || !p->swept || p->attrs)
+	if (!p->dead || !p->swept || p->holds)
 		return;
 	rib->peers[p->id] = NULL;
 	for (unsigned f = 0; f < NFAM; f++)
@@ -120,26 +120,62 @@ void peer_release(struct rib *rib, struct rib_peer *p)
 	free(p);
 }
 
-/* Removes the paths of dead peers from one prefix. */
+void peer_unhold(struct rib *rib, uint16_t id)
+{
+	struct rib_peer *p = rib->peers[id];
+	if (--p->holds == 0)
+		peer_release(rib, p);
+}
+
+static void keep(struct rib *rib, uint32_t n, struct path p)
+{
+	if (n == rib->kept_cap) {
+		rib->kept_cap = n ? n * 2 : 16;
+		rib->kept = xrealloc(rib->kept, rib->kept_cap * sizeof(*rib->kept));
+	}
+	rib->kept[n] = p;
+}
+
+static bool has_dead(struct rib *rib, const struct table *t, struct node *n)
+{
+	struct path_walk w;
+	bool any = false;
+	for (struct path *p = path_first(t, n, &w); p && !any; p = path_next(t, &w)) {
+		rib->looked++;
+		any = rib->peers[p->peer]->dead;
+	}
+	return any;
+}
+
+/* Removes the paths of dead peers from one prefix, in one pass however many they are. */
 static void sweep_node(struct rib *rib, unsigned f, uint32_t i)
 {
-	struct node *n = table_live(&rib->tab[f], i);
-	struct path_walk w;
-	struct path *p = n ? path_first(&rib->tab[f], n, &w) : NULL;
-	while (p) {
-		if (rib->peers[p->peer]->dead) {
-			path_remove(rib, f, i, p);
-			p = path_first(&rib->tab[f], n, &w);
+	struct table *t = &rib->tab[f];
+	struct node *n = table_live(t, i);
+	if (!n || !has_dead(rib, t, n))
+		return;
+	uint32_t kept = 0;
+	while (n->ext) {
+		struct path p = path_pop(t, n);
+		rib->looked++;
+		if (rib->peers[p.peer]->dead) {
+			path_drop(rib, f, &p);
+			path_gone(rib, f, i, false);
 		} else {
-			p = path_next(&rib->tab[f], &w);
+			keep(rib, kept++, p);
 		}
 	}
+	while (kept)
+		*path_add(t, n) = rib->kept[--kept];
+	if (rib->peers[n->first.peer]->dead)
+		path_remove(rib, f, i, &n->first);
 }
 
 unsigned peers_sweep(struct rib *rib, unsigned budget)
 {
 	unsigned done = 0;
 	while (done < budget && rib->dead.n) {
+		uint64_t looked = rib->looked;
 		struct rib_peer *p = rib->dead.v[rib->dead.n - 1];
 		unsigned f = p->regions[0].count ? 0 : 1;
 		uint32_t r = bits_next(&p->regions[f], p->sweep_at);
@@ -153,7 +189,7 @@ unsigned peers_sweep(struct rib *rib, unsigned budget)
 		p->sweep_at = p->regions[f].count ? r : 0;
 		for (uint32_t i = r << REGION_SHIFT; i < (r + 1) << REGION_SHIFT; i++)
 			sweep_node(rib, f, i);
-		done += 8;
+		done += path_units(rib->looked - looked);
 	}
 	return done;
 }

@@ -15,12 +15,13 @@ static void add_communities(struct arena *arena, const struct attrs *a, struct m
 			arena_strdup(arena, community_format(rd_u32(&r), buf, sizeof(buf)));
 	}
 	for (unsigned k = 0; k < x; k++)
-		out->communities.v[out->communities.n++].text = arena_strdup(
-			arena, ext_community_format(a->ext_communities.p + 8 * k, buf, sizeof(buf)));
+		out->communities.v[out->communities.n++].text =
+			arena_strdup(arena, ext_community_format(a->ext_communities.p + 8 * k, buf,
+								 sizeof(buf)));
 	for (unsigned k = 0; k < l; k++)
-		out->communities.v[out->communities.n++].text = arena_strdup(
-			arena,
-			large_community_format(a->large_communities.p + 12 * k, buf, sizeof(buf)));
+		out->communities.v[out->communities.n++].text =
+			arena_strdup(arena, large_community_format(a->large_communities.p + 12 * k,
+								   buf, sizeof(buf)));
 }
 
 static void add_as_path(struct arena *arena, struct blob path, struct m_ctl_path *out)
@@ -43,7 +44,8 @@ static void fill_path(const struct rib *rib, const struct attr *a, const struct 
 {
 	const char *name = rib->peers[a->peer]->conf.name;
 	*out = (struct m_ctl_path){ .peer = arena_strdup(arena, name ? name : ""),
-				    .local_pref = at->has_local_pref ? at->local_pref : a->local_pref,
+				    .local_pref =
+					    at->has_local_pref ? at->local_pref : a->local_pref,
 				    .med = at->med,
 				    .has_med = at->has_med,
 				    .origin = at->origin,
@@ -119,8 +121,8 @@ static void add_sent(struct rib *rib, unsigned f, uint32_t i, const struct rib_p
 	const struct attr *a = attr_at(&rib->attrs, k);
 	struct attrs at;
 	struct bgp_nexthop nh;
-	export_attrs(rib, peer->group, a, arena_alloc(arena, EXPORT_SCRATCH), &at);
-	if (!export_nexthop(rib, peer->group, f, a, &nh))
+	if (!export_nexthop(rib, peer->group, f, a, &nh) ||
+	    !export_attrs(rib, peer->group, a, arena_alloc(arena, EXPORT_SCRATCH), &at))
 		return;
 	out->paths.v = arena_array(arena, 1, sizeof(struct m_ctl_path));
 	out->paths.n = 1;

@@ -18,12 +18,11 @@ void attr_unref(struct rib *rib, uint32_t i)
 	struct attr *a = attr_at(&rib->attrs, i);
 	if (--a->refs)
 		return;
-	struct rib_peer *p = rib->peers[a->peer];
+	uint16_t peer = a->peer;
 	uint32_t nh = a->nh;
 	attr_delete(&rib->attrs, i);
 	nexthop_release(rib, nh);
-	if (--p->attrs == 0)
-		peer_release(rib, p);
+	peer_unhold(rib, peer);
 }
 
 void node_pin(struct node *n)
@@ -67,12 +66,20 @@ void notify_output(struct rib *rib)
 
 /* ---- making ---- */
 
+static const struct rib_limits usual_limits = {
+	.window_all = 32 << 20,
+	.window_min = 64 << 10,
+	.window_max = 2 << 20,
+	.private_low = 32 << 10,
+};
+
 struct rib *rib_new(const struct rib_global *global, const struct rib_ops *ops, void *arg)
 {
 	struct rib *rib = xcalloc(1, sizeof(*rib));
 	rib->global = *global;
 	rib->ops = *ops;
 	rib->arg = arg;
+	rib->limits = usual_limits;
 	/* Where the process lies in memory is not known to who chooses the prefixes. */
 	rib->seed = hash_end((uint64_t)(uintptr_t)rib ^ (uint64_t)(uintptr_t)&rib_new);
 	for (unsigned f = 0; f < NFAM; f++)
@@ -132,6 +139,7 @@ void rib_free(struct rib *rib)
 	free(rib->notify);
 	free(rib->cand);
 	free(rib->cand_path);
+	free(rib->kept);
 	free(rib);
 }
 
@@ -171,9 +179,8 @@ static void renew_flags(void *arg, uint32_t i, struct attr *a)
 	(void)i;
 	attrs_decode_own(attr_blob(a), a->len, &at);
 	a->flags = (uint8_t)((a->flags & ATTR_BIG) |
-			     (a->peer == LOCAL_PEER
-				      ? 0
-				      : import_flags(rib, rib->peers[a->peer], &at)));
+			     (a->peer == LOCAL_PEER ? 0
+						    : import_flags(rib, rib->peers[a->peer], &at)));
 }
 
 static void recount_accepted(struct rib *rib)

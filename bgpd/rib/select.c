@@ -54,6 +54,7 @@ unsigned gather(struct rib *rib, const struct table *t, struct node *node)
 	unsigned n = 0;
 	struct path_walk w;
 	for (struct path *p = path_first(t, node, &w); p; p = path_next(t, &w)) {
+		rib->looked++;
 		if (!path_usable(rib, p))
 			continue;
 		if (n == rib->cand_cap) {
@@ -68,15 +69,28 @@ unsigned gather(struct rib *rib, const struct table *t, struct node *node)
 	return n;
 }
 
+unsigned path_units(uint64_t looked)
+{
+	return 1 + (unsigned)(looked / 8);
+}
+
 /* Puts the best path first. true: there is one; *moved: it was not the first before. */
 static bool find_best(struct rib *rib, const struct table *t, struct node *n, bool *moved)
 {
 	*moved = false;
-	if (!n->ext)
-		return n->first.attr && path_usable(rib, &n->first);
+	n->flags &= (uint8_t)~NODE_MED;
+	if (!n->ext) {
+		bool any = n->first.attr && path_usable(rib, &n->first);
+		if (any && attr_at(&rib->attrs, n->first.attr)->med)
+			n->flags |= NODE_MED;
+		return any;
+	}
 	unsigned k = gather(rib, t, n);
 	if (!k)
 		return false;
+	for (unsigned c = 0; c < k; c++)
+		if (rib->cand[c].med)
+			n->flags |= NODE_MED;
 	struct path *best = rib->cand_path[k > 1 ? decision_best(rib->cand, k) : 0];
 	if (best != &n->first) {
 		struct path first = n->first;
@@ -92,20 +106,69 @@ void decide(struct rib *rib, unsigned f, uint32_t i)
 	struct table *t = &rib->tab[f];
 	struct node *n = table_node(t, i);
 	bits_del(&rib->dirty[f], i);
-	if (rib->npools)
-		n->flags = (uint8_t)((n->flags & ~(NODE_POOL | NODE_NO_POOL)) |
-				     pool_flags(rib, t, n));
-	else
-		n->flags &= (uint8_t) ~(NODE_POOL | NODE_NO_POOL);
-	bool moved, had = n->flags & NODE_BEST;
-	bool touched = n->flags & NODE_TOUCHED;
+	unsigned pool = rib->npools ? pool_flags(rib, t, n) : 0;
+	bool moved, had = n->flags & NODE_BEST, touched = n->flags & NODE_TOUCHED;
+	n->flags &= (uint8_t) ~(NODE_POOL | NODE_NO_POOL | NODE_BEST | NODE_TOUCHED);
 	bool has = find_best(rib, t, n, &moved);
-	n->flags = (uint8_t)((n->flags & ~(NODE_BEST | NODE_TOUCHED)) | (has ? NODE_BEST : 0));
+	n->flags = (uint8_t)(n->flags | pool | (has ? NODE_BEST : 0));
 	if (touched || moved || has != had)
 		groups_mark(rib, f, i);
 	install_mark(rib, f, i);
 	if (!n->first.attr && !n->pins)
 		table_del(t, i);
+}
+
+/* The first path is the best one, and stays so unless another one beats it. */
+static bool is_settled(const struct rib *rib, const struct node *n)
+{
+	return (n->flags & (NODE_BEST | NODE_TOUCHED | NODE_MED)) == NODE_BEST &&
+	       path_usable(rib, &n->first);
+}
+
+static void mark_dirty(struct rib *rib, unsigned f, uint32_t i, bool first)
+{
+	struct node *n = table_node(&rib->tab[f], i);
+	if (first && n->flags & NODE_BEST)
+		n->flags |= NODE_TOUCHED;
+	bits_add(&rib->dirty[f], i);
+}
+
+static void mark_multipath(struct rib *rib, unsigned f, uint32_t i)
+{
+	if (rib->global.max_paths > 1)
+		install_mark(rib, f, i);
+}
+
+void path_changed(struct rib *rib, unsigned f, uint32_t i, const struct path *p, bool fresh)
+{
+	const struct node *n = table_node(&rib->tab[f], i);
+	struct candidate now, best;
+	enum decision_reason why;
+	if (p == &n->first || !is_settled(rib, n) || attr_at(&rib->attrs, p->attr)->med) {
+		mark_dirty(rib, f, i, p == &n->first);
+		return;
+	}
+	if (path_usable(rib, p)) {
+		fill(rib, p, &now);
+		fill(rib, &n->first, &best);
+		if (decision_compare(&now, &best, &why) < 0) {
+			mark_dirty(rib, f, i, false);
+			return;
+		}
+		if (why >= DECISION_ROUTER_ID)
+			mark_multipath(rib, f, i);
+	}
+	if (!fresh)
+		mark_multipath(rib, f, i);
+}
+
+void path_gone(struct rib *rib, unsigned f, uint32_t i, bool was_first)
+{
+	const struct node *n = table_node(&rib->tab[f], i);
+	if (was_first || !is_settled(rib, n))
+		mark_dirty(rib, f, i, was_first);
+	else
+		mark_multipath(rib, f, i);
 }
 
 unsigned decide_dirty(struct rib *rib, unsigned budget)
@@ -117,8 +180,9 @@ unsigned decide_dirty(struct rib *rib, unsigned budget)
 			if (i == BITS_NONE)
 				i = bits_next(&rib->dirty[f], 0);
 			rib->dirty_at[f] = i + 1;
+			uint64_t looked = rib->looked;
 			decide(rib, f, i);
-			done++;
+			done += path_units(rib->looked - looked);
 		}
 	}
 	return done;

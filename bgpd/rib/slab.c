@@ -1,7 +1,9 @@
 #include "bgpd/rib/slab.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "lib/arena.h"
 #include "lib/log.h"
@@ -16,10 +18,28 @@ void slab_init(struct slab *s, uint32_t item)
 	*s = (struct slab){ .item = item, .shift = shift, .room = NO_CHUNK, .empty = NO_CHUNK };
 }
 
+/* Straight from the kernel: what is given back really goes back, and pages that no item has
+ * reached yet cost nothing. */
+static void *chunk_map(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (p == MAP_FAILED) {
+		log_error("rib", "out of memory: %zu bytes: %s", bytes, strerror(errno));
+		abort();
+	}
+	return p;
+}
+
+static size_t chunk_bytes(const struct slab *s)
+{
+	return (size_t)s->item << s->shift;
+}
+
 void slab_fini(struct slab *s)
 {
 	for (uint32_t i = 0; i < s->nchunks; i++)
-		free(s->chunks[i].mem);
+		if (s->chunks[i].mem)
+			munmap(s->chunks[i].mem, chunk_bytes(s));
 	free(s->chunks);
 	slab_init(s, s->item);
 }
@@ -45,14 +65,13 @@ static uint32_t new_chunk_slot(struct slab *s)
 static void add_chunk(struct slab *s)
 {
 	uint32_t c = new_chunk_slot(s);
-	size_t bytes = (size_t)s->item << s->shift;
 	/* Item 0 of chunk 0 is index 0, which means "none": it is never given out. */
 	uint32_t taken = c == 0 ? 1 : 0;
 	s->chunks[c] = (struct slab_chunk){
-		.mem = xmalloc(bytes), .fresh = taken, .live = taken, .next = s->room
+		.mem = chunk_map(chunk_bytes(s)), .fresh = taken, .live = taken, .next = s->room
 	};
 	s->room = c;
-	s->bytes += bytes;
+	s->bytes += chunk_bytes(s);
 }
 
 uint32_t slab_alloc(struct slab *s)
@@ -81,8 +100,8 @@ static void release_chunk(struct slab *s, uint32_t c)
 	while (*at != c)
 		at = &s->chunks[*at].next;
 	*at = s->chunks[c].next;
-	free(s->chunks[c].mem);
-	s->bytes -= (size_t)s->item << s->shift;
+	munmap(s->chunks[c].mem, chunk_bytes(s));
+	s->bytes -= chunk_bytes(s);
 	s->chunks[c] = (struct slab_chunk){ .next = s->empty };
 	s->empty = c;
 }

@@ -9,21 +9,21 @@
 #include <stdint.h>
 
 struct slab_chunk {
-	uint8_t *mem;       /* NULL: given back */
+	uint8_t *mem;	    /* NULL: given back */
 	uint32_t free_head; /* of freed items, by index; 0 ends the list */
-	uint32_t fresh;     /* items from here on were never used */
+	uint32_t fresh;	    /* items from here on were never used */
 	uint32_t live;
-	uint32_t next;      /* of chunks that have room */
+	uint32_t next; /* of chunks that have room */
 };
 
 struct slab {
 	uint32_t item, shift; /* bytes an item; a chunk has 1 << shift of them */
 	struct slab_chunk *chunks;
 	uint32_t nchunks, cap;
-	uint32_t room;  /* first chunk with room, UINT32_MAX none */
+	uint32_t room;	/* first chunk with room, UINT32_MAX none */
 	uint32_t empty; /* first chunk without memory, UINT32_MAX none */
-	uint32_t live;  /* items in use */
-	size_t bytes;   /* held */
+	uint32_t live;	/* items in use */
+	size_t bytes;	/* held */
 };
 
 /* item: bytes, at least 4, a multiple of 4. */

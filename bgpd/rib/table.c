@@ -96,6 +96,12 @@ void table_del(struct table *t, uint32_t i)
 	slab_free(&t->nodes, i);
 }
 
+void table_del_soon(const struct table *t, uint32_t i)
+{
+	const struct node *n = table_node(t, i);
+	hidx_prefetch(&t->index, key_hash(t, n->key, n->len));
+}
+
 size_t table_bytes(const struct table *t)
 {
 	return hidx_bytes(&t->index) + t->nodes.bytes + t->one.bytes + t->five.bytes;
@@ -138,8 +144,8 @@ struct path *path_add(struct table *t, struct node *n)
 	return &b->p[0];
 }
 
-/* Takes the last path out of the newest block; the block goes when that was its only one. */
-static struct path pop_last(struct table *t, struct node *n)
+/* Out of the newest block, which goes when that was its only one. */
+struct path path_pop(struct table *t, struct node *n)
 {
 	if (!(n->ext & IS_FIVE)) {
 		struct block_one *b = slab_at(&t->one, n->ext);
@@ -183,9 +189,9 @@ void path_del(struct table *t, struct node *n, struct path *p)
 		return;
 	}
 	if (p == last_path(t, n))
-		pop_last(t, n);
+		path_pop(t, n);
 	else
-		*p = pop_last(t, n);
+		*p = path_pop(t, n);
 }
 
 struct path *path_first(const struct table *t, struct node *n, struct path_walk *w)
@@ -213,11 +219,26 @@ struct path *path_next(const struct table *t, struct path_walk *w)
 	return NULL;
 }
 
+static inline bool is_path(const struct path *p, uint16_t peer, uint32_t path_id)
+{
+	return p->peer == peer && p->path_id == path_id && p->attr;
+}
+
 struct path *path_find(const struct table *t, struct node *n, uint16_t peer, uint32_t path_id)
 {
-	struct path_walk w;
-	for (struct path *p = path_first(t, n, &w); p; p = path_next(t, &w))
-		if (p->peer == peer && p->path_id == path_id)
-			return p;
-	return NULL;
+	if (is_path(&n->first, peer, path_id))
+		return &n->first;
+	uint32_t block = n->ext;
+	while (block & IS_FIVE) {
+		struct block_five *b = five_at(t, block);
+		for (unsigned k = 0; k < FIVE; k++)
+			if (is_path(&b->p[k], peer, path_id))
+				return &b->p[k];
+		block = b->next;
+	}
+	if (!block)
+		return NULL;
+	/* The oldest block is the one of one path. */
+	struct block_one *b = slab_at(&t->one, block);
+	return is_path(&b->p, peer, path_id) ? &b->p : NULL;
 }

@@ -1,9 +1,9 @@
 /* The prefixes of one family and the paths to each.
  *
- * A prefix node is 24 bytes (IPv4) or 36 (IPv6) and holds its first path; after a decision that is the
- * best one. Further paths lie in blocks: the second path of a prefix in a block of 16 bytes, more in
- * blocks of five that fill a cache line. Only the newest block has free places.
- * A node stands as long as it has a path or a pin (something that still has to be told about it).
+ * A prefix node is 24 bytes (IPv4) or 36 (IPv6) and holds its first path; after a decision that is
+ * the best one. Further paths lie in blocks: the second path of a prefix in a block of 16 bytes,
+ * more in blocks of five that fill a cache line. Only the newest block has free places. A node
+ * stands as long as it has a path or a pin (something that still has to be told about it).
  */
 #ifndef SELVAGE_BGPD_RIB_TABLE_H
 #define SELVAGE_BGPD_RIB_TABLE_H
@@ -13,17 +13,18 @@
 #include "lib/prefix.h"
 
 struct path {
-	uint32_t attr;    /* 0: no path here */
+	uint32_t attr;	  /* 0: no path here */
 	uint32_t path_id; /* RFC 7911 */
 	uint16_t peer;
-	uint16_t flags;   /* room for what graceful restart and policy mark */
+	uint16_t flags; /* room for what graceful restart and policy mark */
 };
 
 enum {
-	NODE_BEST = 1,    /* the first path is the best one and valid */
+	NODE_BEST = 1,	  /* the first path is the best one and valid */
 	NODE_TOUCHED = 2, /* what was best has changed or gone since the last decision */
-	NODE_POOL = 4,    /* inside a pool that is exported */
+	NODE_POOL = 4,	  /* inside a pool that is exported */
 	NODE_NO_POOL = 8, /* inside a pool that must not be exported */
+	NODE_MED = 32,	  /* of the paths that were candidates, one has a MED */
 	NODE_FAILED = 16, /* the kernel refused the route */
 };
 
@@ -33,7 +34,7 @@ struct node {
 	struct path first;
 	uint32_t ext;  /* further paths; 0: none */
 	uint16_t pins; /* PINS_MAX sticks */
-	uint8_t len; /* NODE_FREE: no node */
+	uint8_t len;   /* NODE_FREE: no node */
 	uint8_t flags;
 	uint8_t key[]; /* 4 or 16 bytes, host bits clear */
 };
@@ -55,6 +56,8 @@ uint32_t table_find(const struct table *t, const struct prefix *p, uint64_t hash
 uint32_t table_add(struct table *t, const struct prefix *p, uint64_t hash);
 /* The node must have no path. */
 void table_del(struct table *t, uint32_t i);
+/* table_del() will follow soon: fetches what it needs. */
+void table_del_soon(const struct table *t, uint32_t i);
 size_t table_bytes(const struct table *t);
 
 static inline struct node *table_node(const struct table *t, uint32_t i)
@@ -84,6 +87,8 @@ void table_prefix(const struct table *t, const struct node *n, struct prefix *ou
 struct path *path_add(struct table *t, struct node *n);
 /* p is one of n's paths. The last path moves into its place, so pointers to paths end here. */
 void path_del(struct table *t, struct node *n, struct path *p);
+/* Takes the last path out; there must be one besides the first. */
+struct path path_pop(struct table *t, struct node *n);
 struct path *path_find(const struct table *t, struct node *n, uint16_t peer, uint32_t path_id);
 
 struct path_walk {

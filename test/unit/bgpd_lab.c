@@ -105,8 +105,7 @@ static void on_msg(struct ipc *ipc, void *arg, const struct msg *m)
 	} else if (m->type == M_NH_TRACK) {
 		const struct m_nh_track *t = m->body;
 		if (t->on)
-			ipc_send(ipc, M_NH_STATE,
-				 &(struct m_nh_state){ t->nexthop, true, 100 });
+			ipc_send(ipc, M_NH_STATE, &(struct m_nh_state){ t->nexthop, true, 100 });
 	} else if (m->type == M_ROUTES_END) {
 		n->ends++;
 	}
@@ -157,8 +156,12 @@ void lab_start(struct lab_node *n, struct ev_loop *loop, unsigned number, bool r
 		n->listener = listen_on(&own);
 	n->loop = loop;
 	n->number = number;
-	struct bgpd_opts opts = { .loop = loop, .listeners = &n->listener, .nlisteners = 1,
-				  .restarted = restarted, .ready = on_ready, .arg = n };
+	struct bgpd_opts opts = { .loop = loop,
+				  .listeners = &n->listener,
+				  .nlisteners = 1,
+				  .restarted = restarted,
+				  .ready = on_ready,
+				  .arg = n };
 	n->b = bgpd_new(&opts);
 	channel(n);
 }

@@ -1,5 +1,5 @@
-/* A place for whole bgpd cores: a network namespace of its own, a loop, and for each core a listener and
- * a channel whose other end plays felix and remembers what it was told.
+/* A place for whole bgpd cores: a network namespace of its own, a loop, and for each core a
+ * listener and a channel whose other end plays felix and remembers what it was told.
  */
 #ifndef SELVAGE_TEST_BGPD_LAB_H
 #define SELVAGE_TEST_BGPD_LAB_H
@@ -47,7 +47,8 @@ void lab_stop(struct lab_node *n);
 void lab_felix(struct lab_node *n);
 /* An interface eth0 with the node's two addresses. */
 void lab_iface(struct lab_node *n, bool up);
-/* A peer towards node `other` with lively timers; change the returned row before lab_configure(). */
+/* A peer towards node `other` with lively timers; change the returned row before lab_configure().
+ */
 struct m_bgp_peer *lab_peer(struct lab_node *n, unsigned other);
 void lab_configure(struct lab_node *n);
 

@@ -3,6 +3,7 @@
 #include "config.h"
 
 #include <stdio.h>
+#include <sys/socket.h>
 
 #include "bgpd/session.h"
 #include "test/unit/bgpd_lab.h"
@@ -126,8 +127,8 @@ START_TEST(same_configuration_again)
 {
 	up();
 	const struct conn *s = a.b->peers->session;
-	a.peers[0].type = PEER_GLOBAL;   /* for show */
-	a.peers[0].connect_retry = 7;    /* for the next attempt */
+	a.peers[0].type = PEER_GLOBAL; /* for show */
+	a.peers[0].connect_retry = 7;  /* for the next attempt */
 	lab_configure(&a);
 	lab_run(loop, 300);
 	ck_assert_ptr_eq(a.b->peers->session, s);
@@ -288,7 +289,13 @@ START_TEST(planned_restart)
 	go();
 	ck_assert(lab_until(loop, exchanged, NULL, 8000));
 	ck_assert(!b.b->peers->session->open.caps.gr_restarting);
-	lab_stop(&a);
+	unsigned group = lab_route(&a, "10.2.0.0/26");
+	bgpd_stop(a.b);
+	lab_run(loop, 100);
+	/* the kernel forwards on: felix hears nothing of the sessions' end */
+	ck_assert_uint_eq(lab_route(&a, "10.2.0.0/26"), group);
+	ck_assert_uint_eq(a.gateways[group], 1);
+	bgpd_free(a.b);
 	ck_assert(lab_until(loop, down, &b, 2000));
 	expect_error(&b, "connection closed by the peer"); /* no NOTIFICATION */
 	a.nroutes = 0;
@@ -337,8 +344,111 @@ START_TEST(felix_restarts)
 }
 END_TEST
 
+/* ---- nodectl ---- */
+
+struct answer {
+	bool done;
+	char error[256];
+	unsigned peers, routes, bgp;
+	struct m_ctl_peer peer;
+	char caps[128], last[PREFIX_STRLEN], to[32];
+	bool installed;
+};
+
+static void on_row(struct ipc *ipc, void *arg, const struct msg *m)
+{
+	struct answer *r = arg;
+	(void)ipc;
+	r->done = m->type == M_CTL_END || m->type == M_CTL_ERROR;
+	if (m->type == M_CTL_ERROR) {
+		snprintf(r->error, sizeof(r->error), "%s",
+			 ((const struct m_ctl_error *)m->body)->text);
+	} else if (m->type == M_CTL_BGP) {
+		r->bgp++;
+	} else if (m->type == M_CTL_PEER) {
+		r->peers++;
+		r->peer = *(const struct m_ctl_peer *)m->body;
+		snprintf(r->caps, sizeof(r->caps), "%s", r->peer.capabilities);
+	} else if (m->type == M_CTL_ROUTE) {
+		const struct m_ctl_route *row = m->body;
+		r->routes++;
+		prefix_format(&row->prefix, r->last, sizeof(r->last));
+		r->installed = row->installed;
+		if (row->advertised_to.n)
+			snprintf(r->to, sizeof(r->to), "%s", row->advertised_to.v[0].text);
+	}
+}
+
+static void no_close(struct ipc *ipc, void *arg, const struct err *why)
+{
+	(void)ipc;
+	ck_abort_msg("%p: %s", arg, why->text);
+}
+
+static bool answered(void *arg)
+{
+	return ((struct answer *)arg)->done;
+}
+
+static struct answer ask(uint8_t what, uint8_t filter, const char *name, const char *prefix)
+{
+	static const struct ipc_ops client = { on_row, no_close, NULL };
+	struct answer r = { 0 };
+	struct m_ctl_query q = { .what = what, .filter = filter, .name = name };
+	int sv[2];
+	if (prefix)
+		q.prefix = lab_prefix(prefix);
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sv), 0);
+	bgpd_ctl_client(a.b, sv[0], true);
+	struct ipc *ipc = ipc_new(loop, sv[1], &client, &r);
+	ipc_send(ipc, M_CTL_QUERY, &q);
+	ck_assert(lab_until(loop, answered, &r, 2000));
+	ipc_free(ipc);
+	lab_run(loop, 10); /* bgpd sees it go */
+	return r;
+}
+
+START_TEST(nodectl_asks)
+{
+	up();
+	struct answer r = ask(CTL_STATUS, 0, "", NULL);
+	ck_assert(r.bgp == 1 && r.peers == 1);
+	ck_assert_uint_eq(r.peer.state, 5);
+	ck_assert_uint_eq(r.peer.asn, 65002);
+	ck_assert_uint_eq(r.peer.hold_time, 9);
+	ck_assert_uint_eq(r.peer.accepted, 2);
+	ck_assert_uint_eq(r.peer.advertised, 2);
+	ck_assert_str_eq(r.caps, "ipv4 ipv6 as4 refresh extended-messages");
+	ck_assert_uint_eq(ask(CTL_PEERS, 0, "p2", NULL).peers, 1);
+	ck_assert_uint_eq(ask(CTL_PEERS, 0, "10.9.0.2", NULL).peers, 1);
+	r = ask(CTL_PEERS, 0, "p9", NULL);
+	ck_assert(strstr(r.error, "\"p9\""));
+	ck_assert_uint_eq(ask(CTL_ROUTES, CTL_ROUTE_ALL, "", NULL).routes, 4);
+	ck_assert_uint_eq(ask(CTL_ROUTES, CTL_ROUTE_IN, "p2", NULL).routes, 2);
+	r = ask(CTL_ROUTES, CTL_ROUTE_OUT, "p2", NULL);
+	ck_assert_uint_eq(r.routes, 2);
+	ck_assert_str_eq(r.to, "p2");
+	/* a network: exactly that; an address: the longest match */
+	r = ask(CTL_ROUTES, CTL_ROUTE_ALL, "", "10.2.0.0/26");
+	ck_assert(r.routes == 1 && r.installed);
+	ck_assert_uint_eq(ask(CTL_ROUTES, CTL_ROUTE_ALL, "", "10.2.0.0/25").routes, 0);
+	r = ask(CTL_ROUTES, CTL_ROUTE_ALL, "", "10.2.0.33");
+	ck_assert_uint_eq(r.routes, 1);
+	ck_assert_str_eq(r.last, "10.2.0.0/26");
+	r = ask(CTL_ROUTES, CTL_ROUTE_ALL, "", "fd02::3f");
+	ck_assert_str_eq(r.last, "fd02::/122");
+	ck_assert_uint_eq(ask(CTL_ROUTES, CTL_ROUTE_ALL, "", "172.16.1.1").routes, 0);
+	r = ask(CTL_ENDPOINTS, 0, "", NULL);
+	ck_assert(strstr(r.error, "cannot answer"));
+	lab_iface(&a, false);
+	lab_run(loop, 50);
+	r = ask(CTL_ROUTES, CTL_ROUTE_IN, "p2", NULL);
+	ck_assert_msg(strstr(r.error, "not established"), "%s", r.error);
+}
+END_TEST
+
 UNIT_MAIN("bgpd_pair", both_families_in_one_session, simultaneous_start, one_side_passive,
 	  same_configuration_again, changed_peer_is_reset_others_not, removed_peer,
 	  withdrawn_origin, link_down_is_session_down, new_address_on_the_link, wrong_as,
 	  any_external_as, password, ttl_security, stop_without_graceful_restart, planned_restart,
-	  dead_peer_holds_the_end_up_for_long, felix_restarts)
+	  dead_peer_holds_the_end_up_for_long, felix_restarts, nodectl_asks)

@@ -88,7 +88,8 @@ static bool is_ifname(const char *s)
 	if (!*s || strlen(s) > IFNAME_MAX || !strcmp(s, ".") || !strcmp(s, ".."))
 		return false;
 	for (; *s; s++) {
-		if (*s == '/' || *s == ':' || isspace((unsigned char)*s) || !isprint((unsigned char)*s))
+		if (*s == '/' || *s == ':' || isspace((unsigned char)*s) ||
+		    !isprint((unsigned char)*s))
 			return false;
 	}
 	return true;
@@ -131,11 +132,12 @@ static int parse_json(struct cni_request *r, const char *text, size_t len, struc
 	size_t end = json_tokener_get_parse_end(tok);
 	json_tokener_free(tok);
 	if (bad == json_tokener_continue)
-		return cni_fail(e, CNI_E_DECODE, "the configuration is no JSON object, or ends in the middle");
+		return cni_fail(e, CNI_E_DECODE,
+				"the configuration is no JSON object, or ends in the middle");
 	if (bad != json_tokener_success || end != len)
 		return cni_fail(e, CNI_E_DECODE, "the configuration is no JSON: %s at byte %zu",
-				bad == json_tokener_success ? "more text follows" :
-							      json_tokener_error_desc(bad),
+				bad == json_tokener_success ? "more text follows"
+							    : json_tokener_error_desc(bad),
 				end);
 	if (!json_object_is_type(r->conf, json_type_object))
 		return cni_fail(e, CNI_E_DECODE, "the configuration is no JSON object");
@@ -175,9 +177,9 @@ static int get_typed(struct json_object *map, const char *key, const char *path,
 	if (json_object_is_type(*out, type))
 		return 0;
 	return cni_fail(e, CNI_E_CONFIG, "%s: expected %s", path,
-			type == json_type_object ? "an object" :
-			type == json_type_array	 ? "a list" :
-						   "a whole number");
+			type == json_type_object  ? "an object"
+			: type == json_type_array ? "a list"
+						  : "a whole number");
 }
 
 static int find_version(struct cni_request *r, struct cni_error *e)
@@ -192,7 +194,8 @@ static int find_version(struct cni_request *r, struct cni_error *e)
 	}
 	if (!r->asked)
 		return cni_fail(e, CNI_E_VERSION, "cniVersion is missing; " SUPPORTED);
-	return cni_fail(e, CNI_E_VERSION, "cniVersion %.32s is not supported; " SUPPORTED, r->asked);
+	return cni_fail(e, CNI_E_VERSION, "cniVersion %.32s is not supported; " SUPPORTED,
+			r->asked);
 }
 
 static int read_mtu(struct cni_request *r, struct cni_error *e)
@@ -220,9 +223,10 @@ static int read_base(struct cni_request *r, struct cni_error *e)
 	    get_text(r->conf, "run", "run", &r->run, e))
 		return -1;
 	if (!name || !is_id(name))
-		return cni_fail(e, CNI_E_CONFIG,
-				"name: %s; expected a network name of letters, digits, '_', '.', '-'",
-				name ? "malformed" : "missing");
+		return cni_fail(
+			e, CNI_E_CONFIG,
+			"name: %s; expected a network name of letters, digits, '_', '.', '-'",
+			name ? "malformed" : "missing");
 	if (!type || !*type)
 		return cni_fail(e, CNI_E_CONFIG, "type: missing; expected \"selvage\"");
 	if (r->run[0] != '/')
@@ -242,10 +246,11 @@ static int read_own(struct cni_request *r, struct cni_error *e)
 	    (ipam && get_text(ipam, "type", "ipam.type", &ipam_type, e)))
 		return -1;
 	if (ipam_type && *ipam_type && strcmp(ipam_type, "selvage-ipam"))
-		return cni_fail(e, CNI_E_CONFIG,
-				"ipam.type: \"%.64s\"; this plugin takes addresses from Selvage's own "
-				"IPAM: write \"selvage-ipam\" or leave ipam out",
-				ipam_type);
+		return cni_fail(
+			e, CNI_E_CONFIG,
+			"ipam.type: \"%.64s\"; this plugin takes addresses from Selvage's own "
+			"IPAM: write \"selvage-ipam\" or leave ipam out",
+			ipam_type);
 	return 0;
 }
 
@@ -327,7 +332,8 @@ static int read_runtime(struct cni_request *r, struct cni_error *e)
 		return -1;
 	if (!notes)
 		return 0;
-	json_object_object_foreach(notes, key, value) {
+	json_object_object_foreach(notes, key, value)
+	{
 		const char *s = text_of(value);
 		if (!s)
 			return cni_fail(e, CNI_E_CONFIG, "%s: expected texts", notes_key);
@@ -374,7 +380,8 @@ static int read_prev(struct cni_request *r, struct json_object *prev, struct cni
 		if (!json_object_is_type(ip, json_type_object) ||
 		    get_text(ip, "address", "prevResult.ips.address", &address, e) || !address ||
 		    prefix_parse(address, &p))
-			return cni_fail(e, CNI_E_CONFIG, "prevResult.ips: an item without an address");
+			return cni_fail(e, CNI_E_CONFIG,
+					"prevResult.ips: an item without an address");
 		if (is_ours(r, ip, interfaces))
 			r->add.expect.v[r->add.expect.n++] = p;
 	}
@@ -387,9 +394,10 @@ static int check_prev(struct cni_request *r, struct cni_error *e)
 	if (get_typed(r->conf, "prevResult", "prevResult", json_type_object, &prev, e))
 		return -1;
 	if (r->command == CNI_ADD && prev)
-		return cni_fail(e, CNI_E_CONFIG,
-				"prevResult is given: another plugin came before; selvage makes the "
-				"pod's interface, so it must stand first in the list");
+		return cni_fail(
+			e, CNI_E_CONFIG,
+			"prevResult is given: another plugin came before; selvage makes the "
+			"pod's interface, so it must stand first in the list");
 	if (r->command != CNI_CHECK)
 		return 0;
 	if (!prev)

@@ -25,14 +25,14 @@ struct cni_env {
 };
 
 struct cni_request {
-	struct arena arena; /* owns every string and list in add */
+	struct arena arena;	  /* owns every string and list in add */
 	struct json_object *conf; /* NULL for a VERSION without input */
 	enum cni_command command;
 	enum cni_version version;
-	const char *asked;      /* cniVersion as written; borrowed from conf; NULL: none */
-	const char *run;        /* state.run of node.yaml */
+	const char *asked;	 /* cniVersion as written; borrowed from conf; NULL: none */
+	const char *run;	 /* state.run of node.yaml */
 	struct json_object *dns; /* borrowed from conf, or NULL */
-	struct m_cni_add add;   /* CNI_DEL: only its ids and network are set */
+	struct m_cni_add add;	 /* CNI_DEL: only its ids and network are set */
 };
 
 /* 0, or -1 with the error to print. Call cni_request_free() in both cases; after an error, version

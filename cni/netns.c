@@ -27,7 +27,8 @@ static int open_pod(const char *path, struct cni_error *e)
 	if (fd < 0)
 		return cni_fail(e, CNI_E_IO, "cannot open CNI_NETNS %.128s: %s", path,
 				strerror(errno));
-	if (fstatfs(fd, &fs) || fs.f_type != NSFS_MAGIC || ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET) {
+	if (fstatfs(fd, &fs) || fs.f_type != NSFS_MAGIC ||
+	    ioctl(fd, NS_GET_NSTYPE) != CLONE_NEWNET) {
 		close(fd);
 		return cni_fail(e, CNI_E_ENV, "CNI_NETNS %.128s is no network namespace", path);
 	}
@@ -68,7 +69,8 @@ int netns_socket(const char *path, struct cni_error *e)
 		cni_fail(e, CNI_E_IO, "cannot open /proc/self/ns/net: %s", strerror(errno));
 	else if (same_file(own, pod))
 		cni_fail(e, CNI_E_ENV,
-			 "CNI_NETNS %.128s is this host's own network namespace, not a pod's", path);
+			 "CNI_NETNS %.128s is this host's own network namespace, not a pod's",
+			 path);
 	else if (setns(pod, CLONE_NEWNET))
 		cni_fail(e, CNI_E_IO, "cannot enter CNI_NETNS %.128s: %s", path, strerror(errno));
 	else {

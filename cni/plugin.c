@@ -59,7 +59,8 @@ static int ask(const struct cni_request *r, enum msg_type type, const void *body
 static int say_away(const struct cni_request *r, const struct err *why, struct cni_error *e)
 {
 	cni_fail(e, CNI_E_AGAIN,
-		 "felix does not answer on %.200s/cni.sock; is noded running on this node, with this "
+		 "felix does not answer on %.200s/cni.sock; is noded running on this node, with "
+		 "this "
 		 "state.run?",
 		 r->run);
 	snprintf(e->details, sizeof(e->details), "%s", why->text);
@@ -73,8 +74,7 @@ static int wrong_answer(const struct msg *m, struct cni_error *e)
 }
 
 /* ADD and CHECK: what felix needs from inside the pod's netns goes along. */
-static int do_pod(const struct cni_request *r, struct arena *arena, char **out,
-		  struct cni_error *e)
+static int do_pod(const struct cni_request *r, struct arena *arena, char **out, struct cni_error *e)
 {
 	bool add = r->command == CNI_ADD;
 	struct err why = { 0 };
@@ -140,7 +140,8 @@ static int read_stdin(char *buf, size_t *len, struct cni_error *e)
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
-			return cni_fail(e, CNI_E_IO, "cannot read standard input: %s", strerror(errno));
+			return cni_fail(e, CNI_E_IO, "cannot read standard input: %s",
+					strerror(errno));
 		*len += (size_t)n;
 	}
 	return 0;

@@ -17,8 +17,8 @@ static void put_text(struct json_object *map, const char *key, const char *text)
 /* Takes root. */
 static char *print(struct json_object *root)
 {
-	char *text = xstrdup(json_object_to_json_string_ext(root, JSON_C_TO_STRING_PLAIN |
-									  JSON_C_TO_STRING_NOSLASHESCAPE));
+	char *text = xstrdup(json_object_to_json_string_ext(
+		root, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(root);
 	return text;
 }

@@ -21,7 +21,8 @@ static unsigned __int128 hash(unsigned __int128 h, const char *s)
 
 static void make_name(const struct m_cni_del *del, char *buf, size_t size)
 {
-	unsigned __int128 h = (unsigned __int128)0x6c62272e07bb0142ull << 64 | 0x62b821756295c58dull;
+	unsigned __int128 h =
+		(unsigned __int128)0x6c62272e07bb0142ull << 64 | 0x62b821756295c58dull;
 	h = hash(h, del->network);
 	h = hash(h, del->container_id);
 	h = hash(h, del->ifname);
@@ -83,10 +84,11 @@ int spool_put(const char *run, const struct m_cni_del *del, struct cni_error *e)
 	make_name(del, name, sizeof(name));
 	/* The pid keeps two plugins apart that are asked the same at once. */
 	snprintf(tmp, sizeof(tmp), ".%s.%ld", name, (long)getpid());
-	int bad = write_file(dir, tmp, packet, w.len) || renameat(dir, tmp, dir, name) || fsync(dir);
+	int bad =
+		write_file(dir, tmp, packet, w.len) || renameat(dir, tmp, dir, name) || fsync(dir);
 	if (bad) {
-		cni_fail(e, CNI_E_AGAIN, "felix is away and %.200s/spool cannot be written: %s", run,
-			 strerror(errno));
+		cni_fail(e, CNI_E_AGAIN, "felix is away and %.200s/spool cannot be written: %s",
+			 run, strerror(errno));
 		unlinkat(dir, tmp, 0);
 	}
 	close(dir);

@@ -107,14 +107,16 @@ static void compile_begin(struct compile *c)
 	if (c->self) {
 		const struct spec_node *s = c->self->spec;
 
-		if (*s->route_reflector_cluster_id && !addr_parse(s->route_reflector_cluster_id, &id))
+		if (*s->route_reflector_cluster_id &&
+		    !addr_parse(s->route_reflector_cluster_id, &id))
 			b->cluster_id = addr_to_u32(&id);
 	}
 }
 
 /* ---- origins and pools ---- */
 
-static void add_origins(struct compile *c, enum origin_kind kind, const struct prefix *p, unsigned n)
+static void add_origins(struct compile *c, enum origin_kind kind, const struct prefix *p,
+			unsigned n)
 {
 	struct bgpconf *o = c->out;
 	unsigned batches = (n + IPC_BATCH - 1) / IPC_BATCH;
@@ -191,8 +193,8 @@ static void compile_services(struct compile *c)
 
 	if (excluded_from_services(c))
 		return;
-	struct prefix *p = arena_array(&c->out->arena,
-				       lists[0]->n + lists[1]->n + lists[2]->n + 1, sizeof(*p));
+	struct prefix *p = arena_array(&c->out->arena, lists[0]->n + lists[1]->n + lists[2]->n + 1,
+				       sizeof(*p));
 
 	for (unsigned i = 0; i < 3; i++)
 		n = copy_cidrs(p, n, lists[i]);
@@ -244,10 +246,12 @@ static void check_configuration(struct compile *c, const char *name)
 	if (!s)
 		return;
 	if (s->prefix_advertisements.n)
-		SAY(c, o, "spec.prefixAdvertisements: taken, but this version attaches no communities "
+		SAY(c, o,
+		    "spec.prefixAdvertisements: taken, but this version attaches no communities "
 		    "yet");
 	if (s->bind_mode)
-		SAY(c, o, "spec.bindMode: not used; node.yaml's bgp.listen says where peers connect to");
+		SAY(c, o,
+		    "spec.bindMode: not used; node.yaml's bgp.listen says where peers connect to");
 	check_listen_port(c, o);
 }
 

@@ -27,7 +27,7 @@ struct bgpconf {
 	unsigned npeers;
 	struct m_bgp_origin *origins; /* each of at most IPC_BATCH prefixes */
 	unsigned norigins;
-	struct m_bgp_pools *pools;    /* each of at most IPC_BATCH pools */
+	struct m_bgp_pools *pools; /* each of at most IPC_BATCH pools */
 	unsigned npools;
 	struct problems problems; /* what was left out or is not served, and why */
 };

@@ -7,9 +7,9 @@
 struct compile {
 	const struct bgpconf_input *in;
 	struct bgpconf *out;
-	const struct object *self;                     /* this node's document, or NULL */
+	const struct object *self;		       /* this node's document, or NULL */
 	const struct spec_bgpconfiguration *def, *own; /* "default" and "node.<name>", or NULL */
-	struct addr addr[3];                           /* the node's, by enum family */
+	struct addr addr[3];			       /* the node's, by enum family */
 	unsigned peers_cap;
 };
 

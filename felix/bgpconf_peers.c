@@ -7,7 +7,8 @@
 #include "felix/bgpconf_impl.h"
 #include "felix/blocks.h"
 
-/* connect_retry: as Calico sets BIRD; RFC 4271's 120 s would keep a node off the fabric for long. */
+/* connect_retry: as Calico sets BIRD; RFC 4271's 120 s would keep a node off the fabric for long.
+ */
 enum { CONNECT_RETRY_S = 5, MS = 1000 };
 
 struct target { /* whom a peer message is about, besides what its BGPPeer says */
@@ -35,8 +36,8 @@ static uint32_t cluster_id(const struct object *node)
 
 static struct addr node_addr(const struct object *node, enum family fam)
 {
-	const char *text = fam == FAM_V4 ? node_spec(node)->ipv4_address :
-					   node_spec(node)->ipv6_address;
+	const char *text =
+		fam == FAM_V4 ? node_spec(node)->ipv4_address : node_spec(node)->ipv6_address;
 	struct prefix p = { 0 };
 
 	if (*text && prefix_parse(text, &p))
@@ -75,12 +76,16 @@ static const struct object *node_with_addr(const struct compile *c, const struct
 
 /* ---- the list ---- */
 
-static bool has_peer(const struct compile *c, const struct addr *a)
+/* One link-local address may stand on several links. */
+static bool has_peer(const struct compile *c, const struct addr *a, const char *interface)
 {
-	for (unsigned i = 0; i < c->out->npeers; i++)
-		if (c->out->peers[i].address.fam != FAM_NONE &&
-		    addr_eq(&c->out->peers[i].address, a))
+	for (unsigned i = 0; i < c->out->npeers; i++) {
+		const struct m_bgp_peer *p = &c->out->peers[i];
+
+		if (p->address.fam != FAM_NONE && addr_eq(&p->address, a) &&
+		    (!addr_is_linklocal(a) || !strcmp(p->interface, interface)))
 			return true;
+	}
 	return false;
 }
 
@@ -133,10 +138,12 @@ static void add_mesh_peer(struct compile *c, const struct object *node, uint32_t
 		.asn = node_asn(c, node),
 	};
 
-	if ((v4.fam != FAM_NONE && has_peer(c, &v4)) || (v6.fam != FAM_NONE && has_peer(c, &v6)))
+	if ((v4.fam != FAM_NONE && has_peer(c, &v4, "")) ||
+	    (v6.fam != FAM_NONE && has_peer(c, &v6, "")))
 		return;
 	if (t.address.fam == FAM_NONE) {
-		SAY(c, node, "no session in the mesh: it has no address of a family that this node has; "
+		SAY(c, node,
+		    "no session in the mesh: it has no address of a family that this node has; "
 		    "set spec.bgp.ipv4Address or ipv6Address");
 		return;
 	}
@@ -165,7 +172,8 @@ static void compile_mesh(struct compile *c)
 		const struct object *o =
 			store_find(c->in->store, KIND_BGPCONFIGURATION, "", "default");
 
-		SAY(c, o, "spec.nodeMeshPassword: a directory has no secrets, so the mesh is left out "
+		SAY(c, o,
+		    "spec.nodeMeshPassword: a directory has no secrets, so the mesh is left out "
 		    "rather than run without its password");
 		return;
 	}
@@ -185,7 +193,8 @@ static void say_later(void *arg, const char *key, const char *what)
 {
 	struct later_arg *l = arg;
 
-	SAY(l->c, l->o, "annotation selvage.io/%s: taken, but this version has no %s yet", key, what);
+	SAY(l->c, l->o, "annotation selvage.io/%s: taken, but this version has no %s yet", key,
+	    what);
 }
 
 /* node.yaml's defaults, then the resource's own field, then its annotations. */
@@ -226,9 +235,9 @@ static void add_explicit(struct compile *c, const struct object *o, const struct
 	const struct spec_bgppeer *s = o->spec;
 	struct conf_bgp_extra e;
 
-	if (t->address.fam != FAM_NONE && has_peer(c, &t->address))
-		return;
 	peer_extra(c, o, &e);
+	if (t->address.fam != FAM_NONE && has_peer(c, &t->address, e.interface ? e.interface : ""))
+		return;
 	struct m_bgp_peer *p = new_peer(c);
 
 	p->type = *s->node || *s->node_selector ? PEER_NODE : PEER_GLOBAL;
@@ -259,7 +268,8 @@ static void add_node_peer(struct compile *c, const struct object *o, const struc
 	};
 
 	if (t.address.fam == FAM_NONE)
-		SAY(c, o, "no session with node %s: it has no address of a family that this node has",
+		SAY(c, o,
+		    "no session with node %s: it has no address of a family that this node has",
 		    node->name);
 	else
 		add_explicit(c, o, &t);
@@ -273,8 +283,9 @@ static bool for_node(struct compile *c, const struct object *o, const struct obj
 
 	if (*s->node)
 		return !strcmp(s->node, name);
-	return !*s->node_selector || selector_takes(o, "nodeSelector", s->node_selector,
-						    node ? &node->labels : &none, &c->out->problems);
+	return !*s->node_selector ||
+	       selector_takes(o, "nodeSelector", s->node_selector, node ? &node->labels : &none,
+			      &c->out->problems);
 }
 
 static void add_selected(struct compile *c, const struct object *o, bool forward, bool reverse)
@@ -318,7 +329,8 @@ static void add_by_address(struct compile *c, const struct object *o)
 	if (!t.port)
 		t.port = node ? node_port(c, node->name) : 179;
 	if (addr_is_linklocal(&t.address) && !*interface) {
-		SAY(c, o, "spec.peerIP is link-local; name its interface with the annotation "
+		SAY(c, o,
+		    "spec.peerIP is link-local; name its interface with the annotation "
 		    "selvage.io/interface (the peer is left out)");
 		return;
 	}
@@ -335,12 +347,14 @@ static bool refused(struct compile *c, const struct object *o)
 	const struct spec_bgppeer *s = o->spec;
 
 	if (*s->password.secret.name) {
-		SAY(c, o, "spec.password: a directory has no secrets; the peer is left out rather than "
+		SAY(c, o,
+		    "spec.password: a directory has no secrets; the peer is left out rather than "
 		    "spoken to without its password");
 		return true;
 	}
 	if (s->filters.n) {
-		SAY(c, o, "spec.filters: this version does not apply BGPFilter; the peer is left out "
+		SAY(c, o,
+		    "spec.filters: this version does not apply BGPFilter; the peer is left out "
 		    "rather than spoken to without its filters");
 		return true;
 	}

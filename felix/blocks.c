@@ -19,9 +19,9 @@ struct finder {
 };
 
 #define SAY(p, o, ...)                                                                             \
-	problem_line((p), arena_printf((p)->arena, "%s: %s \"%s\": %s", (o)->origin,               \
-				       (o)->kind_text, (o)->name,                                  \
-				       arena_printf((p)->arena, __VA_ARGS__)))
+	problem_line((p),                                                                          \
+		     arena_printf((p)->arena, "%s: %s \"%s\": %s", (o)->origin, (o)->kind_text,    \
+				  (o)->name, arena_printf((p)->arena, __VA_ARGS__)))
 
 const struct field_kvs *node_labels(const struct store *store, const char *node)
 {
@@ -86,7 +86,8 @@ static bool may_allocate(const struct finder *f, const struct object *pool)
 	if (every_namespace(p))
 		return true;
 	SAY(f->problems, pool,
-	    "spec.namespaceSelector: this version does not choose pools by namespace; no address is "
+	    "spec.namespaceSelector: this version does not choose pools by namespace; no address "
+	    "is "
 	    "given from this pool");
 	return false;
 }
@@ -171,8 +172,10 @@ static void compute(struct finder *f, const struct object *pool)
 	}
 	if (own == UINT32_MAX) {
 		SAY(f->problems, pool,
-		    "no block for this node: the folder has Node documents, but none named \"%s\"; add "
-		    "one (or a BlockAffinity)", f->node);
+		    "no block for this node: the folder has Node documents, but none named \"%s\"; "
+		    "add "
+		    "one (or a BlockAffinity)",
+		    f->node);
 		arena_free(&scratch);
 		return;
 	}
@@ -182,7 +185,8 @@ static void compute(struct finder *f, const struct object *pool)
 	if (blocks[own].len)
 		add(f, &blocks[own], pool, true);
 	else
-		SAY(f->problems, pool, "no block is left for this node; use a wider cidr or smaller blocks");
+		SAY(f->problems, pool,
+		    "no block is left for this node; use a wider cidr or smaller blocks");
 	arena_free(&scratch);
 }
 

@@ -20,9 +20,10 @@ struct node_blocks {
 
 /* The confirmed BlockAffinity documents of this node that lie in a pool; and for each pool that has
  * no affinity document at all and gives addresses to this node, one computed block
- * (blocks_compute() of ipam/ipam.h over the Node documents that the pool selects, in the order of files
- * and documents). Without any Node document, this node alone counts; where others have one and this
- * node does not, nothing is computed, for it could be another's. problems: why a block is missing. */
+ * (blocks_compute() of ipam/ipam.h over the Node documents that the pool selects, in the order of
+ * files and documents). Without any Node document, this node alone counts; where others have one
+ * and this node does not, nothing is computed, for it could be another's. problems: why a block is
+ * missing. */
 void node_blocks_find(const struct store *store, const char *node, struct arena *arena,
 		      struct node_blocks *out, struct problems *problems);
 

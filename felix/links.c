@@ -120,7 +120,8 @@ static bool link_fill(struct link *l, const struct nlmsghdr *nlh)
 
 	l->up = (ifi->ifi_flags & IFF_UP) && (ifi->ifi_flags & IFF_LOWER_UP);
 	l->loopback = ifi->ifi_flags & IFF_LOOPBACK;
-	mnl_attr_for_each(attr, nlh, sizeof(*ifi)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*ifi))
+	{
 		switch (mnl_attr_get_type(attr)) {
 		case IFLA_IFNAME:
 			if (mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
@@ -143,7 +144,8 @@ static int addr_of(const struct nlmsghdr *nlh, struct prefix *out, bool *usable)
 	uint32_t flags = ifa->ifa_flags;
 	struct addr local = { 0 }, address = { 0 };
 
-	mnl_attr_for_each(attr, nlh, sizeof(*ifa)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*ifa))
+	{
 		switch (mnl_attr_get_type(attr)) {
 		case IFA_LOCAL:
 			nl_attr_addr(attr, &local);

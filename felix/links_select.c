@@ -26,9 +26,9 @@ static bool is_candidate(const struct link *l, const struct prefix *p)
 struct search {
 	const struct links *links;
 	enum family fam;
-	const char *glob;        /* or NULL */
+	const char *glob;	 /* or NULL */
 	const struct prefix *in; /* or NULL */
-	uint32_t ifindex;        /* or 0 */
+	uint32_t ifindex;	 /* or 0 */
 	uint32_t best_ifindex;
 	struct prefix best;
 };
@@ -141,7 +141,8 @@ static int route_answer(const struct nlmsghdr *nlh, void *arg)
 
 	if (nlh->nlmsg_type != RTM_NEWROUTE)
 		return MNL_CB_ERROR;
-	mnl_attr_for_each(attr, nlh, sizeof(struct rtmsg)) {
+	mnl_attr_for_each(attr, nlh, sizeof(struct rtmsg))
+	{
 		switch (mnl_attr_get_type(attr)) {
 		case RTA_PREFSRC:
 			nl_attr_addr(attr, &a->prefsrc);
@@ -197,7 +198,8 @@ static int default_row(const struct nlmsghdr *nlh, void *arg)
 	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_dst_len || rtm->rtm_type != RTN_UNICAST ||
 	    rtm->rtm_protocol == RTPROT_SELVAGE || rtm->rtm_table != RT_TABLE_MAIN)
 		return MNL_CB_OK;
-	mnl_attr_for_each(attr, nlh, sizeof(*rtm)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*rtm))
+	{
 		switch (mnl_attr_get_type(attr)) {
 		case RTA_OIF:
 			oif = mnl_attr_get_u32(attr);
@@ -258,8 +260,8 @@ static int by_default_route(const struct links *l, struct nl *nl, struct prefix 
 	if (n)
 		return n;
 	return no_address(l,
-			  via[0] || via[1] ? "the link of the default route has none" :
-					     "there is no default route to find one by",
+			  via[0] || via[1] ? "the link of the default route has none"
+					   : "there is no default route to find one by",
 			  err);
 }
 

@@ -1,7 +1,8 @@
 noinst_LIBRARIES += felix/libfelix.a felix/libkernel.a
 felix_libkernel_a_SOURCES = felix/links.c felix/links_select.c felix/links.h felix/plumb.c felix/plumb_pod.c \
 	felix/plumb_impl.h felix/plumb.h felix/sysctl.c felix/sysctl.h felix/routes.c felix/routes_nl.c \
-	felix/routes_nl.h felix/routes_core.c felix/routes_nh.c felix/routes_core.h felix/routes.h
+	felix/routes_nl.h felix/routes_core.c felix/routes_nh.c felix/routes_core.h felix/routes_impl.h \
+	felix/routes.h
 felix_libkernel_a_CPPFLAGS = $(AM_CPPFLAGS) $(MNL_CFLAGS)
 felix_libfelix_a_SOURCES = felix/bgpconf.c felix/bgpconf_peers.c felix/bgpconf_impl.h felix/bgpconf.h \
 	felix/blocks.c felix/blocks.h

@@ -36,7 +36,9 @@ void plumb_host_ifname(const char *namespace_, const char *pod, const char *cont
 		ok = EVP_DigestUpdate(ctx, part[i] ? part[i] : "", strlen(part[i] ? part[i] : ""));
 	if (!ok || EVP_DigestFinal_ex(ctx, md, NULL) != 1) {
 		/* Two pods would get one name: no pod is better. */
-		log_error("plumb", "libcrypto has no SHA-1 (a FIPS policy?); names of pod interfaces need it");
+		log_error(
+			"plumb",
+			"libcrypto has no SHA-1 (a FIPS policy?); names of pod interfaces need it");
 		abort();
 	}
 	EVP_MD_CTX_free(ctx);
@@ -61,7 +63,8 @@ static int netns_of(int sock, struct err *err)
 	int fd = ioctl(sock, SIOCGSKNS);
 
 	if (fd < 0)
-		return err_sys(err, errno, "cannot find the network namespace of the passed socket");
+		return err_sys(err, errno,
+			       "cannot find the network namespace of the passed socket");
 	return fd;
 }
 
@@ -106,7 +109,8 @@ static int read_link(const struct nlmsghdr *nlh, void *arg)
 
 	l->ifindex = (uint32_t)ifi->ifi_index;
 	l->up = ifi->ifi_flags & IFF_UP;
-	mnl_attr_for_each(attr, nlh, sizeof(*ifi)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*ifi))
+	{
 		unsigned type = mnl_attr_get_type(attr);
 
 		if (type == IFLA_ADDRESS && mnl_attr_get_payload_len(attr) == sizeof(l->mac))
@@ -121,8 +125,7 @@ static int read_link(const struct nlmsghdr *nlh, void *arg)
 
 int plumb_find(struct nl *nl, const char *name, struct plumb_link *out, struct err *err)
 {
-	struct nlmsghdr *nlh =
-		nl_request(nl, RTM_GETLINK, 0, sizeof(struct ifinfomsg), NULL);
+	struct nlmsghdr *nlh = nl_request(nl, RTM_GETLINK, 0, sizeof(struct ifinfomsg), NULL);
 
 	memset(out, 0, sizeof(*out));
 	mnl_attr_put_u32(nlh, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
@@ -139,7 +142,8 @@ static int parse_mac(const char *text, uint8_t mac[6], struct err *err)
 
 	if (strlen(text) != 17 || sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x%c", &v[0], &v[1], &v[2],
 					 &v[3], &v[4], &v[5], &end) != 6)
-		return err_set(err, "\"%s\" is no MAC address; write it as 0a:58:0a:00:00:01", text);
+		return err_set(err, "\"%s\" is no MAC address; write it as 0a:58:0a:00:00:01",
+			       text);
 	for (unsigned i = 0; i < 6; i++)
 		mac[i] = (uint8_t)v[i];
 	if (mac[0] & 1)
@@ -188,8 +192,7 @@ static int create_veth(struct nl *host, int netns, const struct plumb_request *r
 
 int plumb_del(struct nl *host, const char *host_ifname, struct err *err)
 {
-	struct nlmsghdr *nlh =
-		nl_request(host, RTM_DELLINK, 0, sizeof(struct ifinfomsg), NULL);
+	struct nlmsghdr *nlh = nl_request(host, RTM_DELLINK, 0, sizeof(struct ifinfomsg), NULL);
 
 	mnl_attr_put_strz(nlh, IFLA_IFNAME, host_ifname);
 	if (nl_talk(host, nlh, err) == 0 || err->code == ENODEV)
@@ -255,8 +258,7 @@ void plumb_step_address(struct plumb_steps *s, uint32_t ifindex, const struct ad
 {
 	void *head;
 
-	struct nlmsghdr *nlh = nl_batch_request(s->batch, RTM_NEWADDR,
-						NLM_F_CREATE | NLM_F_REPLACE,
+	struct nlmsghdr *nlh = nl_batch_request(s->batch, RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE,
 						sizeof(struct ifaddrmsg), &head);
 	struct ifaddrmsg *ifa = head;
 	ifa->ifa_family = (unsigned char)family_af(a->fam);
@@ -275,9 +277,8 @@ void plumb_step_neigh(struct plumb_steps *s, uint32_t ifindex, const struct addr
 {
 	void *head;
 
-	struct nlmsghdr *nlh = nl_batch_request(s->batch, RTM_NEWNEIGH,
-						NLM_F_CREATE | NLM_F_REPLACE, sizeof(struct ndmsg),
-						&head);
+	struct nlmsghdr *nlh = nl_batch_request(
+		s->batch, RTM_NEWNEIGH, NLM_F_CREATE | NLM_F_REPLACE, sizeof(struct ndmsg), &head);
 	struct ndmsg *ndm = head;
 	ndm->ndm_family = (unsigned char)family_af(a->fam);
 	ndm->ndm_ifindex = (int)ifindex;
@@ -307,7 +308,6 @@ static int host_sysctls(const struct plumb_request *rq, struct err *err)
 		{ "ipv4", "conf", "proxy_arp", 1 },
 		/* A pod answers for its own addresses only. */
 		{ "ipv4", "conf", "rp_filter", 1 },
-		{ "ipv4", "conf", "route_localnet", 0 },
 		{ "ipv4", "neigh", "proxy_delay", 0 },
 		{ "ipv6", "conf", "disable_ipv6", 0 },
 		{ "ipv6", "conf", "forwarding", 1 },
@@ -354,24 +354,33 @@ static int host_end(struct nl *host, uint32_t ifindex, const uint8_t pod_mac[6],
 	return plumb_steps_end(&s, err);
 }
 
-/* The end that was raised first gets its queue when the kernel's link watch comes round; what is
- * sent before that is dropped. Asking for the link hurries it on newer kernels. */
-static int wait_running(struct nl *host, const char *name, struct err *err)
+/* Two things come a moment after the kernel's answer, and what is sent before them is dropped: the
+ * end that was raised first gets its queue when the link watch comes round (asking for the link
+ * hurries that on newer kernels), and an IPv6 address its local route from a work queue. */
+static int wait_ready(struct nl *host, struct nl *pod, const struct plumb_request *rq,
+		      struct err *err)
 {
-	const struct timespec pause = { .tv_nsec = 200 * 1000 };
+	const struct timespec pause = { .tv_nsec = 100 * 1000 };
+	bool running = false, local = false;
 	struct plumb_link l;
 
-	for (unsigned i = 0; i < 100; i++) {
-		int rc = plumb_find(host, name, &l, err);
+	for (unsigned i = 0; i < 200; i++) {
+		/* Routes are asked for without a lock, links under the one that the work waits for.
+		 */
+		local = local || plumb_pod_ready(pod, rq);
+		if (local && !running) {
+			int rc = plumb_find(host, rq->host_ifname, &l, err);
 
-		if (rc <= 0)
-			return rc < 0 ? -1 : err_set(err, "%s went away", name);
-		if (l.running)
+			if (rc <= 0)
+				return rc < 0 ? -1 : err_set(err, "%s went away", rq->host_ifname);
+			running = l.running;
+		}
+		if (running && local)
 			return 0;
 		nanosleep(&pause, NULL);
 	}
 	/* It will come round some time; the pod is no worse than with any other plugin. */
-	log_warn("plumb", "%s is not yet running 20 ms after it was raised", name);
+	log_warn("plumb", "%s is not yet ready 20 ms after it was raised", rq->host_ifname);
 	return 0;
 }
 
@@ -389,7 +398,7 @@ static int configure(struct nl *host, struct nl *pod, const struct plumb_request
 	if (rc <= 0)
 		return rc < 0 ? -1 : err_set(err, "the new interface vanished");
 	if (host_end(host, h.ifindex, p.mac, rq, err) < 0 || plumb_pod(pod, &p, rq, err) < 0 ||
-	    wait_running(host, rq->host_ifname, err) < 0)
+	    wait_ready(host, pod, rq, err) < 0)
 		return -1;
 	out->host_ifindex = h.ifindex;
 	format_mac(p.mac, out->pod_mac);

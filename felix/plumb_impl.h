@@ -6,11 +6,14 @@
 #include "lib/nl.h"
 
 /* Every host end has this address, so that every pod has the same gateway. */
-#define HOST_MAC { 0xee, 0xee, 0xee, 0xee, 0xee, 0xee }
+#define HOST_MAC                                                                                   \
+	{                                                                                          \
+		0xee, 0xee, 0xee, 0xee, 0xee, 0xee                                                 \
+	}
 
 struct plumb_link {
 	uint32_t ifindex, peer; /* peer: the other end's ifindex in its netns; 0 unknown */
-	bool up, running; /* running: operational, packets pass */
+	bool up, running;	/* running: operational, packets pass */
 	uint8_t mac[6];
 };
 
@@ -30,8 +33,8 @@ int plumb_steps_end(struct plumb_steps *s, struct err *err);
 enum plumb_step { STEP_LO, STEP_UP, STEP_ADDRESS, STEP_NEIGH, STEP_ROUTE, STEP_LINKLOCAL };
 
 void plumb_step_link_up(struct plumb_steps *s, uint32_t ifindex, enum plumb_step step);
-void plumb_step_address(struct plumb_steps *s, uint32_t ifindex, const struct addr *a,
-			unsigned len, enum plumb_step step);
+void plumb_step_address(struct plumb_steps *s, uint32_t ifindex, const struct addr *a, unsigned len,
+			enum plumb_step step);
 void plumb_step_neigh(struct plumb_steps *s, uint32_t ifindex, const struct addr *a,
 		      const uint8_t mac[6]);
 
@@ -40,6 +43,8 @@ struct addr plumb_gateway(enum family fam); /* 169.254.1.1; fe80::ecee:eeff:feee
 /* Configures the pod's end through the pod's socket. */
 int plumb_pod(struct nl *pod, const struct plumb_link *link, const struct plumb_request *rq,
 	      struct err *err);
+/* Does the pod take in packets for each of its addresses already? */
+bool plumb_pod_ready(struct nl *pod, const struct plumb_request *rq);
 int plumb_pod_check(struct nl *pod, const struct plumb_link *link, const struct plumb_request *rq,
 		    struct err *err);
 

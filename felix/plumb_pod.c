@@ -13,9 +13,8 @@ static struct nlmsghdr *route_request(struct plumb_steps *s, uint32_t ifindex, e
 {
 	void *head;
 
-	struct nlmsghdr *nlh = nl_batch_request(s->batch, RTM_NEWROUTE,
-						NLM_F_CREATE | NLM_F_REPLACE, sizeof(struct rtmsg),
-						&head);
+	struct nlmsghdr *nlh = nl_batch_request(
+		s->batch, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, sizeof(struct rtmsg), &head);
 	struct rtmsg *rtm = head;
 	rtm->rtm_family = (unsigned char)family_af(fam);
 	rtm->rtm_table = RT_TABLE_MAIN;
@@ -57,8 +56,8 @@ int plumb_pod(struct nl *pod, const struct plumb_link *link, const struct plumb_
 	plumb_step_link_up(&s, 1, STEP_LO); /* lo is 1 in every netns */
 	plumb_step_link_up(&s, link->ifindex, STEP_UP);
 	for (unsigned i = 0; i < rq->naddrs; i++)
-		plumb_step_address(&s, link->ifindex, &rq->addrs[i],
-				   family_bits(rq->addrs[i].fam), STEP_ADDRESS);
+		plumb_step_address(&s, link->ifindex, &rq->addrs[i], family_bits(rq->addrs[i].fam),
+				   STEP_ADDRESS);
 	for (unsigned i = 0; i < rq->naddrs; i++) {
 		if (!done[rq->addrs[i].fam])
 			step_family(&s, link->ifindex, rq->addrs[i].fam);
@@ -75,12 +74,40 @@ int plumb_pod(struct nl *pod, const struct plumb_link *link, const struct plumb_
 	return err_ctx(err, "in the pod");
 }
 
+static int route_type(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct rtmsg *rtm = mnl_nlmsg_get_payload(nlh);
+
+	*(unsigned *)arg = rtm->rtm_type;
+	return MNL_CB_OK;
+}
+
+bool plumb_pod_ready(struct nl *pod, const struct plumb_request *rq)
+{
+	for (unsigned i = 0; i < rq->naddrs; i++) {
+		const struct addr *a = &rq->addrs[i];
+		unsigned type = RTN_UNSPEC;
+		struct err err;
+		void *head;
+
+		struct nlmsghdr *nlh =
+			nl_request(pod, RTM_GETROUTE, 0, sizeof(struct rtmsg), &head);
+		struct rtmsg *rtm = head;
+		rtm->rtm_family = (unsigned char)family_af(a->fam);
+		rtm->rtm_dst_len = (unsigned char)family_bits(a->fam);
+		nl_put_addr(nlh, RTA_DST, a);
+		if (nl_get(pod, nlh, route_type, &type, &err) < 0 || type != RTN_LOCAL)
+			return false;
+	}
+	return true;
+}
+
 /* --- CHECK --- */
 
 struct check {
 	const struct plumb_request *rq;
 	uint32_t ifindex;
-	unsigned addrs;   /* bit i: address i is there */
+	unsigned addrs;	   /* bit i: address i is there */
 	unsigned defaults; /* bit family: its default route is there */
 };
 
@@ -93,7 +120,8 @@ static int check_addr(const struct nlmsghdr *nlh, void *arg)
 
 	if (nlh->nlmsg_type != RTM_NEWADDR || ifa->ifa_index != c->ifindex)
 		return MNL_CB_OK;
-	mnl_attr_for_each(attr, nlh, sizeof(*ifa)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*ifa))
+	{
 		if (mnl_attr_get_type(attr) != IFA_ADDRESS || nl_attr_addr(attr, &a) < 0)
 			continue;
 		for (unsigned i = 0; i < c->rq->naddrs; i++)
@@ -115,7 +143,8 @@ static int check_route(const struct nlmsghdr *nlh, void *arg)
 	if (nlh->nlmsg_type != RTM_NEWROUTE || rtm->rtm_dst_len || !fam ||
 	    rtm->rtm_type != RTN_UNICAST)
 		return MNL_CB_OK;
-	mnl_attr_for_each(attr, nlh, sizeof(*rtm)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*rtm))
+	{
 		if (mnl_attr_get_type(attr) == RTA_GATEWAY)
 			nl_attr_addr(attr, &gw);
 		else if (mnl_attr_get_type(attr) == RTA_OIF)

@@ -347,7 +347,8 @@ static bool is_pod_link(const struct nlmsghdr *nlh)
 {
 	const struct nlattr *attr;
 
-	mnl_attr_for_each(attr, nlh, sizeof(struct ifinfomsg)) {
+	mnl_attr_for_each(attr, nlh, sizeof(struct ifinfomsg))
+	{
 		if (mnl_attr_get_type(attr) == IFLA_IFNAME &&
 		    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
 			return strncmp(mnl_attr_get_str(attr), "cali", 4) == 0;
@@ -381,7 +382,8 @@ static void on_address_event(struct routes *r, const struct nlmsghdr *nlh)
 
 	if (mnl_nlmsg_get_payload_len(nlh) < sizeof(struct ifaddrmsg))
 		return;
-	mnl_attr_for_each(attr, nlh, sizeof(struct ifaddrmsg)) {
+	mnl_attr_for_each(attr, nlh, sizeof(struct ifaddrmsg))
+	{
 		if (mnl_attr_get_type(attr) == IFA_ADDRESS)
 			nl_attr_addr(attr, &a);
 	}

@@ -2,7 +2,8 @@
  * one protocol id of our own (RTPROT_SELVAGE). Only routes of that protocol are ever touched.
  *
  * Local routes: a pod's /32 or /128 by its veth, a blackhole for each own block. Learned
- * routes: by bgpd's next-hop groups. Each class is desired state; differences are sent in batches by routes_flush().
+ * routes: by bgpd's next-hop groups. Each class is desired state; differences are sent in batches
+ * by routes_flush().
  */
 #ifndef SELVAGE_FELIX_ROUTES_H
 #define SELVAGE_FELIX_ROUTES_H
@@ -38,11 +39,12 @@ void routes_nhg_del(struct routes *r, uint32_t id);
 void routes_learned(struct routes *r, uint32_t nhg, const struct prefix *p, unsigned n);
 /* A new bgpd: everything learned becomes stale but stays in the kernel. */
 void routes_bgpd_reset(struct routes *r);
-/* M_ROUTES_END: what is still stale goes. */
+/* M_ROUTES_END: what is still stale goes, also blocks and pods that were found at the start and not
+ * set again: set those that are known before. */
 void routes_sweep(struct routes *r);
 
-/* Kernel events: a link went up, down or away; someone else deleted or changed a route or next hop of ours;
- * events were lost. Marks what has to be reinstalled. */
+/* Kernel events: a link went up, down or away; someone else deleted or changed a route or next hop
+ * of ours; events were lost. Marks what has to be reinstalled. */
 void routes_on_event(struct routes *r, const struct nlmsghdr *nlh);
 void routes_resync(struct routes *r); /* dump and compare again */
 

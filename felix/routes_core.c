@@ -157,12 +157,19 @@ static void ent_enqueue(struct rc *c, uint32_t i)
 	if (e->flags & ENT_QUEUED || !ent_differs(c, e))
 		return;
 	e->flags |= ENT_QUEUED;
-	e->qnext = 0;
-	if (c->qtail)
-		c->ent[c->qtail].qnext = i;
-	else
+	/* A pod's route goes first: a CNI answer waits for it, and a new bgpd may just have put
+	 * 200,000 others in line. */
+	if (!c->qhead) {
+		e->qnext = 0;
+		c->qhead = c->qtail = i;
+	} else if (e->pod || e->kind == RC_DEV) {
+		e->qnext = c->qhead;
 		c->qhead = i;
-	c->qtail = i;
+	} else {
+		e->qnext = 0;
+		c->ent[c->qtail].qnext = i;
+		c->qtail = i;
+	}
 }
 
 static void ent_unfail(struct rc *c, struct ent *e)
@@ -435,8 +442,8 @@ static void ent_explain(struct rc *c, struct ent *e)
 	const struct obj *g = &c->obj[e->nhg];
 	if (nh_group_usable(g) && g->present)
 		return;
-	why = nh_group_usable(g) ? "the kernel lost its next-hop group" :
-				   nh_group_why(c, g, buf, sizeof(buf));
+	why = nh_group_usable(g) ? "the kernel lost its next-hop group"
+				 : nh_group_why(c, g, buf, sizeof(buf));
 	if (why)
 		ent_fail(c, e, why);
 }
@@ -518,6 +525,6 @@ struct rc_what rc_actual(const struct rc *c, const struct prefix *p)
 {
 	uint32_t i = ent_find(c, p);
 
-	return i ? (struct rc_what){ c->ent[i].kind, c->ent[i].value } :
-		   (struct rc_what){ RC_ABSENT, 0 };
+	return i ? (struct rc_what){ c->ent[i].kind, c->ent[i].value }
+		 : (struct rc_what){ RC_ABSENT, 0 };
 }

@@ -26,7 +26,7 @@ enum { RC_MAX_MEMBERS = 128 };
 enum rc_kind { RC_ABSENT, RC_BLACKHOLE, RC_DEV, RC_NH, RC_OTHER };
 
 struct rc_what {
-	uint8_t kind;   /* enum rc_kind */
+	uint8_t kind;	/* enum rc_kind */
 	uint32_t value; /* RC_DEV: ifindex; RC_NH: the kernel's next-hop id */
 };
 
@@ -56,7 +56,8 @@ struct rc_op {
 
 /* What the core asks of the world. */
 struct rc_env {
-	/* Through which gateway and link does the kernel reach this address? false: through none. */
+	/* Through which gateway and link does the kernel reach this address? false: through none.
+	 */
 	bool (*resolve)(void *arg, const struct addr *gw, struct addr *via, uint32_t *ifindex);
 	bool (*link_up)(void *arg, uint32_t ifindex);
 	/* This learned route is not in the kernel and will not be: why. Once, until it changes. */
@@ -103,8 +104,9 @@ unsigned rc_hops_on(const struct rc *c, uint32_t ifindex, uint32_t *ids, unsigne
 /* --- requests, in the order of the phases --- */
 /* Evaluates next hops and groups where something changed. Call first. */
 void rc_plan(struct rc *c);
-bool rc_next_hop(struct rc *c, struct rc_op *op);    /* 1. single next hops */
-bool rc_next_group(struct rc *c, struct rc_op *op);  /* 2. groups; rc_plan() before, if a hop failed */
+bool rc_next_hop(struct rc *c, struct rc_op *op); /* 1. single next hops */
+bool rc_next_group(struct rc *c,
+		   struct rc_op *op); /* 2. groups; rc_plan() before, if a hop failed */
 bool rc_next_route(struct rc *c, struct rc_op *op);  /* 3. routes; false: none left */
 bool rc_next_unused(struct rc *c, struct rc_op *op); /* 4. objects nobody uses */
 /* Emitted requests count as done unless one of these says otherwise. */

@@ -6,7 +6,7 @@
 
 enum ent_flags {
 	ENT_QUEUED = 1,
-	ENT_STALE = 2,  /* from before a restart; wanted until the sweep */
+	ENT_STALE = 2,	/* from before a restart; wanted until the sweep */
 	ENT_FAILED = 4, /* refused and told; not tried again until something changes */
 	ENT_SEEN = 8,
 	ENT_BLOCK = 16, /* a blackhole is wanted */
@@ -15,10 +15,10 @@ enum ent_flags {
 /* Indices, not pointers: half the size, and the slab may move. 0 is none. */
 struct ent {
 	uint8_t b[16], fam, len, kind, flags;
-	uint32_t pod;   /* ifindex wanted */
-	uint32_t nhg;   /* object wanted */
+	uint32_t pod;	/* ifindex wanted */
+	uint32_t nhg;	/* object wanted */
 	uint32_t value; /* with kind: what the kernel has */
-	uint32_t next;  /* in the hash chain, or in the free list */
+	uint32_t next;	/* in the hash chain, or in the free list */
 	uint32_t qnext;
 };
 
@@ -50,14 +50,14 @@ struct obj {
 		struct {
 			struct rc_hop key;
 			uint32_t users; /* groups planned with it */
-			uint32_t held;  /* groups in the kernel with it */
+			uint32_t held;	/* groups in the kernel with it */
 			uint32_t targets;
 			uint32_t next; /* hash chain */
 		} hop;
 		struct {
-			uint32_t bgp_id; /* 0: adopted or left by bgpd */
+			uint32_t bgp_id;  /* 0: adopted or left by bgpd */
 			uint32_t desired; /* entries that want it */
-			uint32_t next;    /* hash chain of bgp_id */
+			uint32_t next;	  /* hash chain of bgp_id */
 			unsigned nwant, nplan, nhave;
 			struct want *want;
 			struct rc_member *plan, *have;

@@ -551,8 +551,8 @@ void nh_after_dump(struct rc *c)
 		}
 	}
 	for (uint32_t i = 1; i < c->nobj; i++)
-		if (c->obj[i].kind == OBJ_GROUP && !c->obj[i].grp.bgp_id &&
-		    !c->obj[i].grp.nwant && c->obj[i].grp.nhave)
+		if (c->obj[i].kind == OBJ_GROUP && !c->obj[i].grp.bgp_id && !c->obj[i].grp.nwant &&
+		    c->obj[i].grp.nhave)
 			adopt_group(c, i);
 	c->reevaluate = true;
 	c->objects_changed = true;
@@ -579,8 +579,7 @@ void nh_plan(struct rc *c)
 			group_plan(c, &c->obj[i]);
 	c->reevaluate = false;
 	c->replan = false;
-	if (c->objects_changed)
-		{
+	if (c->objects_changed) {
 		c->hop_cursor = c->group_cursor = 1;
 		c->look_for_unused = true;
 	}
@@ -727,8 +726,7 @@ unsigned rc_hops_on(const struct rc *c, uint32_t ifindex, uint32_t *ids, unsigne
 	for (uint32_t i = 1; i < c->nobj && n < max; i++) {
 		const struct obj *o = &c->obj[i];
 
-		if (o->kind == OBJ_HOP && o->present &&
-		    (!ifindex || o->hop.key.ifindex == ifindex))
+		if (o->kind == OBJ_HOP && o->present && (!ifindex || o->hop.key.ifindex == ifindex))
 			ids[n++] = nh_id(i);
 	}
 	return n;

@@ -70,12 +70,12 @@ static void put_route(struct nl_batch *b, uint32_t table, const struct rc_op *op
 	rtm->rtm_table = table < 256 ? (unsigned char)table : RT_TABLE_UNSPEC;
 	rtm->rtm_protocol = RTPROT_SELVAGE;
 	/* Of a deletion, "nowhere" and type 0 mean any. */
-	rtm->rtm_scope = !set			    ? RT_SCOPE_NOWHERE :
-			 op->what.kind == RC_DEV    ? RT_SCOPE_LINK :
-						      RT_SCOPE_UNIVERSE;
-	rtm->rtm_type = !set				     ? RTN_UNSPEC :
-			op->what.kind == RC_BLACKHOLE ? RTN_BLACKHOLE :
-							RTN_UNICAST;
+	rtm->rtm_scope = !set			   ? RT_SCOPE_NOWHERE
+			 : op->what.kind == RC_DEV ? RT_SCOPE_LINK
+						   : RT_SCOPE_UNIVERSE;
+	rtm->rtm_type = !set				? RTN_UNSPEC
+			: op->what.kind == RC_BLACKHOLE ? RTN_BLACKHOLE
+							: RTN_UNICAST;
 	nl_put_addr(nlh, RTA_DST, &op->prefix.addr);
 	mnl_attr_put_u32(nlh, RTA_TABLE, table);
 	mnl_attr_put_u32(nlh, RTA_PRIORITY, ROUTE_METRIC);
@@ -129,11 +129,11 @@ bool rnl_route(const struct nlmsghdr *nlh, struct rnl_route *out)
 	out->prefix.len = rtm->rtm_dst_len;
 	if (!out->prefix.addr.fam || rtm->rtm_flags & RTM_F_CLONED)
 		return false;
-	mnl_attr_for_each(attr, nlh, sizeof(*rtm)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*rtm))
+	{
 		switch (mnl_attr_get_type(attr)) {
 		case RTA_DST:
-			if (mnl_attr_get_payload_len(attr) ==
-			    family_bytes(out->prefix.addr.fam))
+			if (mnl_attr_get_payload_len(attr) == family_bytes(out->prefix.addr.fam))
 				nl_attr_addr(attr, &out->prefix.addr);
 			break;
 		case RTA_TABLE:
@@ -195,7 +195,8 @@ bool rnl_nexthop(const struct nlmsghdr *nlh, struct rnl_nexthop *out)
 	out->is_group = false;
 	out->n = 0;
 	out->hop = (struct rc_hop){ .onlink = nhm->nh_flags & RTNH_F_ONLINK };
-	mnl_attr_for_each(attr, nlh, sizeof(*nhm)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*nhm))
+	{
 		switch (mnl_attr_get_type(attr)) {
 		case NHA_ID:
 			attr_u32(attr, &out->id);
@@ -315,7 +316,8 @@ static int resolve_answer(const struct nlmsghdr *nlh, void *arg)
 
 	r->protocol = rtm->rtm_protocol;
 	r->type = rtm->rtm_type;
-	mnl_attr_for_each(attr, nlh, sizeof(*rtm)) {
+	mnl_attr_for_each(attr, nlh, sizeof(*rtm))
+	{
 		switch (mnl_attr_get_type(attr)) {
 		case RTA_OIF:
 			attr_u32(attr, &r->oif);

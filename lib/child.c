@@ -119,7 +119,8 @@ static int enter(struct child *c, const struct m_init *init, bool keep_net_admin
 		return err_ctx(err, "giving up privileges");
 	/* The open folder would be a way to look outside of later, smaller roots. */
 	close_fd(&c->fds.chroot);
-	/* Only now: a change of user clears it. SIGTERM, so that sessions are closed as on any stop. */
+	/* Only now: a change of user clears it. SIGTERM, so that sessions are closed as on any
+	 * stop. */
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	return 0;
 }
@@ -136,10 +137,10 @@ static int take_init(struct child *c, bool keep_net_admin, struct arena *arena, 
 		return -1;
 	if (msg_decode(buf, p.len, arena, &m, err) || m.type != M_INIT) {
 		packet_close_fds(&p);
-		return m.type && m.type != M_INIT ?
-			       err_set(err, "the first message from noded is %s, not M_INIT",
-				       msg_name(m.type)) :
-			       err_ctx(err, "the first message from noded");
+		return m.type && m.type != M_INIT
+			       ? err_set(err, "the first message from noded is %s, not M_INIT",
+					 msg_name(m.type))
+			       : err_ctx(err, "the first message from noded");
 	}
 	const struct m_init *init = m.body;
 	c->restarts = init->restarts;
@@ -159,7 +160,8 @@ static int check_channel(const char *proc, struct err *err)
 	int type = 0;
 	socklen_t len = sizeof(type);
 	if (getsockopt(CHILD_FD, SOL_SOCKET, SO_TYPE, &type, &len) || type != SOCK_SEQPACKET)
-		return err_set(err, "%s is not started by hand; start noded, which starts it", proc);
+		return err_set(err, "%s is not started by hand; start noded, which starts it",
+			       proc);
 	fcntl(CHILD_FD, F_SETFD, FD_CLOEXEC);
 	return 0;
 }
@@ -268,6 +270,16 @@ void child_run(struct child *c, const struct child_ops *ops, void *arg)
 	if (!c->priv.stopping)
 		ev_run(c->loop, 0);
 	ev_signal_stop(c->loop, &term);
+	/* What main() still releases is not cut short by a second one. */
+	signal(SIGTERM, SIG_IGN);
+}
+
+void child_free(struct child *c)
+{
+	ipc_free(c->noded);
+	c->noded = NULL;
+	nodeconf_free(c->conf);
+	c->conf = NULL;
 }
 
 void child_ready(struct child *c, bool ready, const char *reason)

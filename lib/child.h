@@ -48,6 +48,9 @@ struct child_ops {
 int child_start(struct child *c, const char *proc, bool keep_net_admin, struct err *err);
 /* Wires M_CHANNEL, M_CTL_CLIENT, M_LOG_LEVEL and signals to ops and runs the loop until the end. */
 void child_run(struct child *c, const struct child_ops *ops, void *arg);
+/* After child_run(), at the end of main(): frees the configuration and closes the channel. The
+ * descriptors in fds are their takers'. */
+void child_free(struct child *c);
 void child_ready(struct child *c, bool ready, const char *reason); /* M_READY, when it changes */
 /* M_FATAL (noded prints the text, which may have several lines); then exit(1). */
 void child_fatal(struct child *c, const char *text);

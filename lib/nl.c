@@ -81,8 +81,8 @@ struct nl *nl_open_fd(int fd, struct err *err)
 	socklen_t len = sizeof(int);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) < 0 ||
-	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) < 0 ||
-	    domain != AF_NETLINK || protocol != NETLINK_ROUTE) {
+	    getsockopt(fd, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) < 0 || domain != AF_NETLINK ||
+	    protocol != NETLINK_ROUTE) {
 		err_set(err, "the descriptor passed is not a NETLINK_ROUTE socket");
 		close(fd);
 		return NULL;
@@ -194,7 +194,8 @@ int nl_error_of(const struct nlmsghdr *nlh, const char **text)
 	if (nlh->nlmsg_flags & NLM_F_ACK_TLVS && tlvs < len) {
 		const struct nlattr *attr;
 
-		mnl_attr_for_each(attr, nlh, tlvs) {
+		mnl_attr_for_each(attr, nlh, tlvs)
+		{
 			if (mnl_attr_get_type(attr) == NLMSGERR_ATTR_MSG &&
 			    mnl_attr_validate(attr, MNL_TYPE_NUL_STRING) >= 0)
 				*text = mnl_attr_get_str(attr);

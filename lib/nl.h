@@ -1,8 +1,8 @@
 /* Netlink over libmnl: the one place that talks to a netlink socket.
  *
  * Two kinds of socket. A *query* socket sends requests and reads their answers, one exchange at a
- * time, blocking for milliseconds (the kernel answers in the system call). An *event* socket is on the loop,
- * subscribed to groups; when it overflows (ENOBUFS) it grows its buffer and says so, and
+ * time, blocking for milliseconds (the kernel answers in the system call). An *event* socket is on
+ * the loop, subscribed to groups; when it overflows (ENOBUFS) it grows its buffer and says so, and
  * the owner dumps again. Interrupted dumps (NLM_F_DUMP_INTR) are repeated, at most 5 times.
  */
 #ifndef SELVAGE_LIB_NL_H
@@ -47,11 +47,11 @@ int nl_dump(struct nl *nl, struct nlmsghdr *nlh, int (*cb)(const struct nlmsghdr
  * KiB) with one ACK, at the last; each message that fails is reported through on_error with
  * the cookie it was added with. */
 struct nl_batch;
-struct nl_batch *nl_batch_new(struct nl *nl,
-			      void (*on_error)(void *arg, uint64_t cookie, int errnum,
-					       const char *text),
-			      void *arg);
-/* As nl_request(), straight into the batch; end with nl_batch_commit(). Sends a full batch first. */
+struct nl_batch *
+nl_batch_new(struct nl *nl,
+	     void (*on_error)(void *arg, uint64_t cookie, int errnum, const char *text), void *arg);
+/* As nl_request(), straight into the batch; end with nl_batch_commit(). Sends a full batch first.
+ */
 struct nlmsghdr *nl_batch_request(struct nl_batch *b, uint16_t type, uint16_t flags, size_t extra,
 				  void **extra_out);
 void nl_batch_commit(struct nl_batch *b, uint64_t cookie);
@@ -66,10 +66,11 @@ struct nl_events_ops {
 	void (*on_lost)(void *arg); /* events were lost: dump again */
 };
 /* groups: RTNLGRP_* numbers, ended by 0. Messages whose nlmsg_pid is ignore_portid (our own query
- * socket; 0 = none) are dropped in the kernel by a classic BPF filter. */
+ * socket; 0 = none) are dropped in the kernel by a classic BPF filter, but for those about links
+ * and addresses, which come whoever caused them. */
 struct nl_events *nl_events_open(struct ev_loop *loop, int bus, const int *groups,
-				 uint32_t ignore_portid, const struct nl_events_ops *ops,
-				 void *arg, struct err *err);
+				 uint32_t ignore_portid, const struct nl_events_ops *ops, void *arg,
+				 struct err *err);
 void nl_events_close(struct nl_events *ev);
 
 /* --- addresses as attributes --- */

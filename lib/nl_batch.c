@@ -24,10 +24,9 @@ struct nl_batch {
 	uint8_t buf[BATCH_BYTES + NL_REQUEST_MAX] __attribute__((aligned(8)));
 };
 
-struct nl_batch *nl_batch_new(struct nl *nl,
-			      void (*on_error)(void *arg, uint64_t cookie, int errnum,
-					       const char *text),
-			      void *arg)
+struct nl_batch *
+nl_batch_new(struct nl *nl,
+	     void (*on_error)(void *arg, uint64_t cookie, int errnum, const char *text), void *arg)
 {
 	struct nl_batch *b = xmalloc(sizeof(*b));
 

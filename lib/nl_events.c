@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <ev.h>
 #include <linux/filter.h>
+#include <linux/rtnetlink.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -29,16 +30,28 @@ struct nl_events {
 	uint8_t buf[NL_READ_MAX] __attribute__((aligned(8)));
 };
 
-/* Our own requests come back to us as events; at 200,000 routes they would fill any buffer. */
-static int ignore_port(int fd, uint32_t portid)
+/* Our own requests come back to us as events; at 200,000 routes they would fill any buffer. Links
+ * and addresses are let through: they are few, and who keeps a table of links has to see those that
+ * its own process made and deleted. */
+static int ignore_port(int fd, int bus, uint32_t portid)
 {
+	/* The filter loads in network order what stands in the host's. */
+	const uint32_t exempt[4] = { htons(RTM_NEWLINK), htons(RTM_DELLINK), htons(RTM_NEWADDR),
+				     htons(RTM_DELADDR) };
 	struct sock_filter code[] = {
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_pid)),
-		/* The filter loads in network order what stands in the host's. */
-		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(portid), 0, 1),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htonl(portid), 0, 6),
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, exempt[0], 4, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, exempt[1], 3, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, exempt[2], 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, exempt[3], 1, 0),
 		BPF_STMT(BPF_RET | BPF_K, 0),
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 	};
+	/* On other buses those numbers mean other things. */
+	if (bus != NETLINK_ROUTE)
+		code[2] = (struct sock_filter)BPF_STMT(BPF_RET | BPF_K, 0);
 	struct sock_fprog prog = { sizeof(code) / sizeof(code[0]), code };
 
 	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog, sizeof(prog));
@@ -95,7 +108,7 @@ struct nl_events *nl_events_open(struct ev_loop *loop, int bus, const int *group
 		err_sys(err, errno, "cannot bind a netlink event socket");
 		goto fail;
 	}
-	if (ignore_portid && ignore_port(fd, ignore_portid) < 0) {
+	if (ignore_portid && ignore_port(fd, bus, ignore_portid) < 0) {
 		err_sys(err, errno, "cannot set the filter of a netlink event socket");
 		goto fail;
 	}

@@ -30,8 +30,8 @@ static const struct node *node_at(const struct node *root, const char *path)
 		size_t n = strcspn(path, ".");
 		const struct node *child = at ? at->child : NULL;
 
-		while (child && (!child->key || strlen(child->key) != n ||
-				 memcmp(child->key, path, n)))
+		while (child &&
+		       (!child->key || strlen(child->key) != n || memcmp(child->key, path, n)))
 			child = child->next;
 		if (!child)
 			return at;
@@ -50,7 +50,8 @@ static const struct node *item_at(const struct node *list, uint32_t i)
 	return n ? n : list;
 }
 
-#define WRONG(c, path, ...) problem_add((c)->problems, (c)->file, node_at((c)->root, path), __VA_ARGS__)
+#define WRONG(c, path, ...)                                                                        \
+	problem_add((c)->problems, (c)->file, node_at((c)->root, path), __VA_ARGS__)
 
 static bool was_written(const struct check *c, const char *map, const char *key)
 {
@@ -116,9 +117,11 @@ static void check_state(struct check *c)
 		      "state.run: is too long for a socket's path; at most %zu characters", room);
 	if (*conf->state.dir && !strcmp(conf->state.dir, conf->state.run))
 		WRONG(c, "state.run",
-		      "state.run: must not be state.dir; one survives a reboot, the other does not");
+		      "state.run: must not be state.dir; one survives a reboot, the other does "
+		      "not");
 	if (conf->datastore.kind == DATASTORE_DIRECTORY && !*conf->datastore.path)
-		WRONG(c, "datastore.path", "datastore.path: is empty; name the folder of resources");
+		WRONG(c, "datastore.path",
+		      "datastore.path: is empty; name the folder of resources");
 }
 
 static void check_datastore(struct check *c)
@@ -140,14 +143,17 @@ static void check_node_address(struct check *c, const struct prefix *p, const st
 
 	prefix_format(p, text, sizeof(text));
 	if (addr_is_martian(&p->addr) || addr_is_linklocal(&p->addr))
-		problem_add(c->problems, c->file, at,
-			    "node.address: %s cannot be a node's address; give one that other nodes "
-			    "reach", text);
+		problem_add(
+			c->problems, c->file, at,
+			"node.address: %s cannot be a node's address; give one that other nodes "
+			"reach",
+			text);
 	else if (p->len + 2u <= family_bits(p->addr.fam) && p->addr.fam == FAM_V4 &&
 		 prefix_eq(p, &net))
-		problem_add(c->problems, c->file, at,
-			    "node.address: %s is the network itself; give the node's own address in it",
-			    text);
+		problem_add(
+			c->problems, c->file, at,
+			"node.address: %s is the network itself; give the node's own address in it",
+			text);
 }
 
 static void check_node(struct check *c)
@@ -159,7 +165,8 @@ static void check_node(struct check *c)
 
 	if (*conf->node.name && !name_is_valid(conf->node.name))
 		WRONG(c, "node.name",
-		      "node.name: \"%s\" is not a valid name; use lower-case letters, digits, - and .",
+		      "node.name: \"%s\" is not a valid name; use lower-case letters, digits, - "
+		      "and .",
 		      conf->node.name);
 	for (uint32_t i = 0; i < conf->node.address.n; i++) {
 		const struct node *at = item_at(list, i);
@@ -201,19 +208,20 @@ static void check_listen(struct check *c)
 		any.fam = a->fam;
 		addr_format(a, text, sizeof(text));
 		/* Loopback is martian as a next hop but fine to listen on. */
-		bool loopback = a->fam == FAM_V4 ? a->b[0] == 127 :
-						   !memcmp(a->b, any.b, 15) && a->b[15] == 1;
+		bool loopback = a->fam == FAM_V4 ? a->b[0] == 127
+						 : !memcmp(a->b, any.b, 15) && a->b[15] == 1;
 
-		if (addr_is_linklocal(a) ||
-		    (addr_is_martian(a) && !loopback && !addr_eq(a, &any)))
+		if (addr_is_linklocal(a) || (addr_is_martian(a) && !loopback && !addr_eq(a, &any)))
 			problem_add(c->problems, c->file, at,
-				    "bgp.listen: %s cannot be listened on; give an address of the node, "
-				    "0.0.0.0 or \"::\"", text);
+				    "bgp.listen: %s cannot be listened on; give an address of the "
+				    "node, "
+				    "0.0.0.0 or \"::\"",
+				    text);
 		for (uint32_t j = 0; j < i; j++)
 			if (addr_eq(a, &l[j].address) && l[i].port == l[j].port)
 				problem_add(c->problems, c->file, at,
-					    "bgp.listen: %s port %u is there twice; remove one", text,
-					    l[i].port);
+					    "bgp.listen: %s port %u is there twice; remove one",
+					    text, l[i].port);
 	}
 }
 
@@ -224,9 +232,11 @@ static void check_dynamic(struct check *c)
 
 	for (uint32_t i = 0; i < c->conf->bgp.dynamic.n; i++)
 		if (*d[i].password_file && *d[i].password_file != '/')
-			problem_add(c->problems, c->file, item_at(list, i),
-				    "bgp.dynamicNeighbors[%u].passwordFile: \"%s\" is not an absolute "
-				    "path; begin it with /", i, d[i].password_file);
+			problem_add(
+				c->problems, c->file, item_at(list, i),
+				"bgp.dynamicNeighbors[%u].passwordFile: \"%s\" is not an absolute "
+				"path; begin it with /",
+				i, d[i].password_file);
 }
 
 /* ---- BGP ---- */
@@ -237,8 +247,10 @@ static void check_asn(struct check *c)
 
 	/* RFC 6793 section 9, RFC 7300. */
 	if (asn == 23456 || asn == 65535 || asn == UINT32_MAX)
-		WRONG(c, "bgp.asn", "bgp.asn: %u is reserved; use an AS of your own or a private one "
-		      "(64512 to 65534, 4200000000 to 4294967294)", asn);
+		WRONG(c, "bgp.asn",
+		      "bgp.asn: %u is reserved; use an AS of your own or a private one "
+		      "(64512 to 65534, 4200000000 to 4294967294)",
+		      asn);
 }
 
 static void check_router_id(struct check *c)
@@ -256,8 +268,8 @@ static void later(void *arg, const char *key, const char *what)
 {
 	struct check *c = arg;
 
-	warn(c, arena_printf(c->arena, "bgp.defaults.%s: taken, but this version has no %s yet", key,
-			     what));
+	warn(c, arena_printf(c->arena, "bgp.defaults.%s: taken, but this version has no %s yet",
+			     key, what));
 }
 
 static void check_bgp(struct check *c)
@@ -277,7 +289,8 @@ static void check_bgp(struct check *c)
 	if (was_written(c, "bgp", "bfd"))
 		warn(c, "bgp.bfd: taken, but this version has no BFD yet");
 	if (conf->bgp.dynamic.n)
-		warn(c, "bgp.dynamicNeighbors: taken, but this version has no dynamic neighbours yet");
+		warn(c,
+		     "bgp.dynamicNeighbors: taken, but this version has no dynamic neighbours yet");
 	if (conf->bgp.require_policy)
 		warn(c, "bgp.requirePolicy: taken, but this version has no RFC 8212 refusal yet");
 }
@@ -288,11 +301,14 @@ static void check_dataplane(struct check *c)
 
 	/* IPv6 needs 1280 on every link (RFC 8200 section 5). */
 	if (mtu && mtu < 1280)
-		WRONG(c, "dataplane.mtu", "dataplane.mtu: %u is less than IPv6 needs; use auto or a "
-		      "number from 1280 to 65535", mtu);
+		WRONG(c, "dataplane.mtu",
+		      "dataplane.mtu: %u is less than IPv6 needs; use auto or a "
+		      "number from 1280 to 65535",
+		      mtu);
 	if (c->conf->dataplane.route_table == 255)
 		WRONG(c, "dataplane.routeTable",
-		      "dataplane.routeTable: 255 is the kernel's own table; use main or another number");
+		      "dataplane.routeTable: 255 is the kernel's own table; use main or another "
+		      "number");
 }
 
 /* "127.0.0.1:9091" or "[::1]:9091". */
@@ -345,8 +361,8 @@ static ssize_t read_all(int fd, char **out, struct err *err)
 	bool seekable = true;
 
 	for (;;) {
-		ssize_t n = seekable ? pread(fd, buf + len, FILE_MAX + 1 - len, (off_t)len) :
-				       read(fd, buf + len, FILE_MAX + 1 - len);
+		ssize_t n = seekable ? pread(fd, buf + len, FILE_MAX + 1 - len, (off_t)len)
+				     : read(fd, buf + len, FILE_MAX + 1 - len);
 
 		if (n < 0 && errno == ESPIPE && seekable) {
 			seekable = false;
@@ -395,8 +411,8 @@ static struct nodeconf *read_conf(const struct node *root, const char *file, str
 	return NULL;
 }
 
-static struct nodeconf *parse_conf(const char *text, size_t len, const char *file,
-				   struct problems *problems)
+struct nodeconf *nodeconf_parse(const char *text, size_t len, const char *file,
+				struct problems *problems)
 {
 	static const struct node empty = { .kind = NODE_MAP, .line = 1, .col = 1 };
 	struct arena arena = { 0 };
@@ -427,7 +443,7 @@ struct nodeconf *nodeconf_load_fd(int fd, const char *file, struct problems *pro
 		problem_add(problems, file, NULL, "%s", err.text);
 		return NULL;
 	}
-	struct nodeconf *conf = parse_conf(text, (size_t)len, file, problems);
+	struct nodeconf *conf = nodeconf_parse(text, (size_t)len, file, problems);
 
 	free(text);
 	return conf;

@@ -42,7 +42,7 @@ struct nodeconf {
 	struct arena arena; /* owns every string below */
 	const char *file;
 	struct {
-		const char *name;          /* "" = the host name */
+		const char *name;	   /* "" = the host name */
 		struct field_list address; /* struct prefix with host bits, one a family */
 		struct {
 			const char *interface; /* a glob */
@@ -55,8 +55,8 @@ struct nodeconf {
 		const char *path, *kubeconfig;
 	} datastore;
 	struct {
-		uint32_t asn;         /* 0: BGPConfiguration's */
-		struct addr router_id; /* FAM_NONE: the node's IPv4 address */
+		uint32_t asn;		  /* 0: BGPConfiguration's */
+		struct addr router_id;	  /* FAM_NONE: the node's IPv4 address */
 		struct field_list listen; /* struct conf_listen */
 		struct conf_bgp_extra defaults;
 		int export_mode; /* enum bgp_export of lib/msg.h */
@@ -77,7 +77,8 @@ struct nodeconf {
 	struct {
 		const char *listen; /* "" = off */
 	} metrics;
-	struct field_list warnings; /* const char *: keys that this version takes but does not serve */
+	struct field_list
+		warnings; /* const char *: keys that this version takes but does not serve */
 };
 
 /* The table of BGPPeer annotations and bgp.defaults. */
@@ -102,6 +103,9 @@ bool name_is_valid(const char *text);
  * wrong: every problem, one a line, is in problems (its arena is the caller's). */
 struct nodeconf *nodeconf_load(const char *file, struct problems *problems);
 struct nodeconf *nodeconf_load_fd(int fd, const char *file, struct problems *problems);
+/* The same from the text itself. Pure. */
+struct nodeconf *nodeconf_parse(const char *text, size_t len, const char *file,
+				struct problems *problems);
 void nodeconf_free(struct nodeconf *conf);
 
 #endif

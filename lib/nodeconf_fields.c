@@ -105,8 +105,9 @@ static const struct field bgp_fields[] = {
 		  "then 64512" },
 	{ "routerID", F_ADDR, CONF(bgp.router_id),
 	  .help = "the BGP identifier; without it the node's IPv4 address" },
-	{ "listen", F_LIST, CONF(bgp.listen), .item = F_MAP, .item_size = sizeof(struct conf_listen),
-	  .sub = listen_fields, .def = "[{address: \"::\", port: 179}, {address: 0.0.0.0, port: 179}]",
+	{ "listen", F_LIST, CONF(bgp.listen), .item = F_MAP,
+	  .item_size = sizeof(struct conf_listen), .sub = listen_fields,
+	  .def = "[{address: \"::\", port: 179}, {address: 0.0.0.0, port: 179}]",
 	  .help = "where peers may connect to; [] for nowhere" },
 	{ "defaults", F_MAP, CONF(bgp.defaults), .sub = conf_bgp_extra_fields,
 	  .help = "for every peer; a BGPPeer's annotation selvage.io/<key> wins" },
@@ -117,9 +118,11 @@ static const struct field bgp_fields[] = {
 	  .help = "put learned routes into the kernel; false on a pure route reflector" },
 	{ "dynamicNeighbors", F_LIST, CONF(bgp.dynamic), .item = F_MAP,
 	  .item_size = sizeof(struct conf_dynamic), .sub = dynamic_fields, .def = "[]",
-	  .help = "networks from which neighbours are accepted (taken, not served by this version)" },
+	  .help = "networks from which neighbours are accepted (taken, not served by this "
+		  "version)" },
 	{ "requirePolicy", F_BOOL, CONF(bgp.require_policy), .def = "false",
-	  .help = "refuse routes of eBGP peers without a policy, RFC 8212 (taken, not served by this "
+	  .help = "refuse routes of eBGP peers without a policy, RFC 8212 (taken, not served by "
+		  "this "
 		  "version)" },
 	{ "bfd", F_MAP, 0, .sub = bfd_fields,
 	  .help = "BFD timers (taken, not served by this version)" },
@@ -130,7 +133,8 @@ static const char *const mtu_words[] = { "auto=0", NULL };
 static const char *const table_words[] = { "main=254", NULL };
 
 static const struct field dataplane_fields[] = {
-	{ "mtu", F_U32, CONF(dataplane.mtu), .def = "auto", .words = mtu_words, .min = 1, .max = 65535,
+	{ "mtu", F_U32, CONF(dataplane.mtu), .def = "auto", .words = mtu_words, .min = 1,
+	  .max = 65535,
 	  .help = "the MTU of pod interfaces; auto takes the smallest of the uplinks" },
 	{ "routeTable", F_U32, CONF(dataplane.route_table), .def = "main", .words = table_words,
 	  .min = 1, .max = UINT32_MAX, .help = "the kernel's table for routes" },
@@ -140,7 +144,8 @@ static const struct field dataplane_fields[] = {
 static const struct field state_fields[] = {
 	{ "dir", F_STR, CONF(state.dir), .def = "/var/lib/selvage",
 	  .help = "the folder of the address journal; it must survive a reboot" },
-	{ "run", F_STR, CONF(state.run), .def = "/run/selvage", .help = "the folder of the sockets" },
+	{ "run", F_STR, CONF(state.run), .def = "/run/selvage",
+	  .help = "the folder of the sockets" },
 	FIELDS_END,
 };
 
@@ -189,7 +194,8 @@ void conf_bgp_extra_merge(struct conf_bgp_extra *e, const struct conf_bgp_extra 
 		const struct field *f = &conf_bgp_extra_fields[i];
 
 		if (over->set & 1u << i)
-			memcpy((char *)e + f->offset, (const char *)over + f->offset, field_size(f));
+			memcpy((char *)e + f->offset, (const char *)over + f->offset,
+			       field_size(f));
 	}
 	e->set |= over->set;
 }

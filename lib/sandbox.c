@@ -59,8 +59,8 @@ static int drop_bounding(uint64_t keep, struct err *err)
 		if (set < 0)
 			break;
 		if (set && !(keep >> cap & 1) && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0))
-			return err_sys(err, errno, "cannot drop capability %d from the bounding set",
-				       cap);
+			return err_sys(err, errno,
+				       "cannot drop capability %d from the bounding set", cap);
 	}
 	return 0;
 }

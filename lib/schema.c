@@ -40,7 +40,8 @@ static void problem_push(struct problems *p, const char *text)
 	p->text[p->n++] = text;
 }
 
-static const char *vprint(struct arena *arena, const char *fmt, va_list ap)
+static const char *__attribute__((format(printf, 2, 0)))
+vprint(struct arena *arena, const char *fmt, va_list ap)
 {
 	char small[512];
 	va_list again;
@@ -71,7 +72,8 @@ void problem_add(struct problems *p, const char *file, const struct node *at, co
 
 	va_end(ap);
 	if (at && at->line)
-		problem_push(p, arena_printf(p->arena, "%s:%u:%u: %s", file, at->line, at->col, what));
+		problem_push(p,
+			     arena_printf(p->arena, "%s:%u:%u: %s", file, at->line, at->col, what));
 	else
 		problem_push(p, arena_printf(p->arena, "%s: %s", file, what));
 }
@@ -152,9 +154,9 @@ static void nearest_try(struct nearest *n, const char *word)
 		return;
 	lower(low, word, len);
 	/* "hold" for "holdTime": what was written is a part of the word, from its start. */
-	unsigned d = len > n->len && n->len >= 3 && !memcmp(low, n->low, n->len) ?
-			     1 :
-			     distance(n->low, n->len, low, len);
+	unsigned d = len > n->len && n->len >= 3 && !memcmp(low, n->low, n->len)
+			     ? 1
+			     : distance(n->low, n->len, low, len);
 
 	if (d < n->best_distance) {
 		n->best = word;
@@ -194,8 +196,7 @@ static int64_t digits(const char *text)
 	for (; *text; text++) {
 		if (*text < '0' || *text > '9')
 			return -1;
-		if (__builtin_mul_overflow(v, 10, &v) ||
-		    __builtin_add_overflow(v, *text - '0', &v))
+		if (__builtin_mul_overflow(v, 10, &v) || __builtin_add_overflow(v, *text - '0', &v))
 			return -1;
 	}
 	return v;
@@ -243,7 +244,8 @@ int64_t duration_parse(const char *text)
 		text += n;
 		size_t unit = strcspn(text, "0123456789");
 
-		while (u < 4 && (strlen(units[u].name) != unit || memcmp(units[u].name, text, unit)))
+		while (u < 4 &&
+		       (strlen(units[u].name) != unit || memcmp(units[u].name, text, unit)))
 			u++;
 		int64_t v = digits(number);
 
@@ -276,21 +278,23 @@ static const char *shown(const struct reader *r, const struct node *n)
 	return arena_printf(r->problems->arena, "\"%s\"", n->text);
 }
 
-static int expected(const struct reader *r, const struct node *n, const char *path, const char *what)
+static int expected(const struct reader *r, const struct node *n, const char *path,
+		    const char *what)
 {
 	return FAIL(r, n, "%s: %s is not allowed here; expected %s", path, shown(r, n), what);
 }
 
 static int read_bool(const struct reader *r, const struct node *n, bool *out, const char *path)
 {
-	if (!n->quoted && (!strcmp(n->text, "true") || !strcmp(n->text, "True") ||
-			   !strcmp(n->text, "TRUE")))
+	if (!n->quoted &&
+	    (!strcmp(n->text, "true") || !strcmp(n->text, "True") || !strcmp(n->text, "TRUE")))
 		*out = true;
 	else if (!n->quoted && (!strcmp(n->text, "false") || !strcmp(n->text, "False") ||
 				!strcmp(n->text, "FALSE")))
 		*out = false;
 	else
-		return expected(r, n, path, n->quoted ? "true or false without quotes" : "true or false");
+		return expected(r, n, path,
+				n->quoted ? "true or false without quotes" : "true or false");
 	return 0;
 }
 
@@ -363,7 +367,8 @@ static int read_asn(const struct reader *r, const struct node *n, uint32_t *out,
 	int64_t v = asn_parse(n->text);
 
 	if (v < 1)
-		return expected(r, n, path, "an AS number from 1 to 4294967295 (or asdot, like 1.10)");
+		return expected(r, n, path,
+				"an AS number from 1 to 4294967295 (or asdot, like 1.10)");
 	*out = (uint32_t)v;
 	return 0;
 }
@@ -501,10 +506,10 @@ static int read_kvs(const struct reader *r, const struct node *n, struct field_k
 				  x->key, node_kind_name(x->kind));
 			continue;
 		}
-		out->v[out->n++] = (struct field_kv){
-			arena_strdup(r->arena, x->key),
-			x->kind == NODE_NULL ? "" : arena_strdup(r->arena, x->text)
-		};
+		out->v[out->n++] =
+			(struct field_kv){ arena_strdup(r->arena, x->key),
+					   x->kind == NODE_NULL ? ""
+								: arena_strdup(r->arena, x->text) };
 	}
 	return rc;
 }
@@ -668,8 +673,8 @@ int schema_read(const struct node *map, const struct field *fields, void *out, s
 
 	memset(out, 0, size);
 	if (map && map->kind != NODE_MAP && map->kind != NODE_NULL) {
-		problem_add(problems, file, map, "%s%sexpected a mapping (key: value), got %s", path,
-			    *path ? ": " : "", node_kind_name(map->kind));
+		problem_add(problems, file, map, "%s%sexpected a mapping (key: value), got %s",
+			    path, *path ? ": " : "", node_kind_name(map->kind));
 		return -1;
 	}
 	return read_map(&r, map, fields, out, path);

@@ -15,21 +15,22 @@
 #include "lib/prefix.h"
 
 enum field_type {
-	F_STR,      /* const char *; never NULL: "" where absent without a default */
-	F_BOOL,     /* bool */
-	F_U32,      /* uint32_t; min..max */
-	F_S32,      /* int32_t; min..max */
-	F_F64,      /* double */
-	F_ASN,      /* uint32_t; "64512" or "1.10" (RFC 5396 asdot); 1..4294967295 */
-	F_DURATION, /* uint32_t, milliseconds; "9s", "100ms", "1m", "1h", "1m30s", 0; min..max in ms */
-	F_ADDR,     /* struct addr */
+	F_STR,	    /* const char *; never NULL: "" where absent without a default */
+	F_BOOL,	    /* bool */
+	F_U32,	    /* uint32_t; min..max */
+	F_S32,	    /* int32_t; min..max */
+	F_F64,	    /* double */
+	F_ASN,	    /* uint32_t; "64512" or "1.10" (RFC 5396 asdot); 1..4294967295 */
+	F_DURATION, /* uint32_t, milliseconds; "9s", "100ms", "1m", "1h", "1m30s", 0; min..max in ms
+		     */
+	F_ADDR,	    /* struct addr */
 	F_PREFIX,   /* struct prefix; host bits are an error that names the network meant */
 	F_IFADDR,   /* struct prefix with host bits; the length is required */
-	F_ENUM,     /* int: index into words */
-	F_MAP,      /* a struct in place; sub = its fields */
-	F_LIST,     /* struct field_list; items of `item` type, or of sub for F_MAP items */
-	F_KV,       /* struct field_kvs: a mapping of text to text (labels, annotations) */
-	F_RAW,      /* const struct node *: kept as it stands */
+	F_ENUM,	    /* int: index into words */
+	F_MAP,	    /* a struct in place; sub = its fields */
+	F_LIST,	    /* struct field_list; items of `item` type, or of sub for F_MAP items */
+	F_KV,	    /* struct field_kvs: a mapping of text to text (labels, annotations) */
+	F_RAW,	    /* const struct node *: kept as it stands */
 	F_IGNORE,   /* accepted, not kept */
 };
 
@@ -52,19 +53,28 @@ struct field {
 	enum field_type type;
 	size_t offset;
 	bool required;
-	const char *def;         /* the default, as it would be written; NULL: zero */
-	int64_t min, max;        /* both 0: no range beyond the C type's */
+	const char *def;	  /* the default, as it would be written; NULL: zero */
+	int64_t min, max;	  /* both 0: no range beyond the C type's */
 	const char *const *words; /* F_ENUM, NULL-terminated; F_U32: words for numbers, "auto=0" */
-	const struct field *sub; /* F_MAP, and F_LIST of F_MAP; ends with key NULL */
-	enum field_type item;    /* F_LIST */
-	size_t item_size;        /* F_LIST of F_MAP: sizeof the item's struct */
-	const char *help;        /* one sentence, for the man page */
+	const struct field *sub;  /* F_MAP, and F_LIST of F_MAP; ends with key NULL */
+	enum field_type item;	  /* F_LIST */
+	size_t item_size;	  /* F_LIST of F_MAP: sizeof the item's struct */
+	const char *help;	  /* one sentence, for the man page */
 };
 
 /* Rows that need no more than a place, keys that are known but not kept, and the table's end. */
-#define FIELD(name, kind, at) { .key = (name), .type = (kind), .offset = (at) }
-#define FIELD_IGNORE(name)    { .key = (name), .type = F_IGNORE }
-#define FIELDS_END	      { .key = NULL }
+#define FIELD(name, kind, at)                                                                      \
+	{                                                                                          \
+		.key = (name), .type = (kind), .offset = (at)                                      \
+	}
+#define FIELD_IGNORE(name)                                                                         \
+	{                                                                                          \
+		.key = (name), .type = F_IGNORE                                                    \
+	}
+#define FIELDS_END                                                                                 \
+	{                                                                                          \
+		.key = NULL                                                                        \
+	}
 
 /* Errors found in a document, in order. */
 struct problems {

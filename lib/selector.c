@@ -79,7 +79,8 @@ static struct selector *make(struct parser *ps, enum op op)
 
 static const char *parse_label(struct parser *ps)
 {
-	size_t n = strspn(ps->p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-");
+	size_t n =
+		strspn(ps->p, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_./-");
 	const char *label;
 
 	if (!n)
@@ -126,7 +127,8 @@ static bool parse_set(struct parser *ps, struct selector *s)
 		if (!value)
 			return false;
 		if (s->nset == cap) {
-			const char **grown = arena_array(ps->arena, cap ? cap * 2 : 4, sizeof(*grown));
+			const char **grown =
+				arena_array(ps->arena, cap ? cap * 2 : 4, sizeof(*grown));
 
 			if (cap)
 				memcpy(grown, s->set, cap * sizeof(*grown));

@@ -40,8 +40,7 @@ static int next_event(struct builder *b)
 		const yaml_parser_t *p = &b->parser;
 		const char *why = p->problem ? p->problem : "cannot be read as YAML";
 		/* The reader (encoding, control characters) knows no position of its own. */
-		const yaml_mark_t *at =
-			p->error == YAML_READER_ERROR ? &p->mark : &p->problem_mark;
+		const yaml_mark_t *at = p->error == YAML_READER_ERROR ? &p->mark : &p->problem_mark;
 
 		return err_set(b->err, "%s:%u:%zu: not valid YAML: %s%s%s", b->file, line_of(b, at),
 			       at->column + 1, why, p->context ? ", " : "",
@@ -64,7 +63,8 @@ static int check_plain(struct builder *b, const yaml_char_t *anchor, const yaml_
 	if (anchor)
 		return fail(b, at, "anchors (&name) are not supported; write the value out");
 	if (tag)
-		return fail(b, at, "tags (!name) are not supported; quote a text that begins with !");
+		return fail(b, at,
+			    "tags (!name) are not supported; quote a text that begins with !");
 	return 0;
 }
 
@@ -90,9 +90,9 @@ static int by_key(const void *a, const void *b)
 
 	if (c)
 		return c;
-	return x->key_line != y->key_line ? (x->key_line < y->key_line ? -1 : 1) :
-	       x->key_col < y->key_col	  ? -1 :
-					    1;
+	return x->key_line != y->key_line ? (x->key_line < y->key_line ? -1 : 1)
+	       : x->key_col < y->key_col  ? -1
+					  : 1;
 }
 
 static int duplicate_error(struct builder *b, const struct node *first, const struct node *again)
@@ -195,7 +195,8 @@ static int build(struct builder *b, unsigned depth, struct node *n)
 			return -1;
 		return check_duplicates(b, n);
 	case YAML_ALIAS_EVENT:
-		return fail(b, &e->start_mark, "aliases (*name) are not supported; write the value out");
+		return fail(b, &e->start_mark,
+			    "aliases (*name) are not supported; write the value out");
 	default:
 		return fail(b, &e->start_mark, "not valid YAML: a value is missing");
 	}
@@ -239,9 +240,7 @@ int yaml_parse(const char *text, size_t len, const char *file, struct arena *are
 int yaml_parse_from(const char *text, size_t len, const char *file, unsigned first_line,
 		    struct arena *arena, struct doc **docs, struct err *err)
 {
-	struct builder b = {
-		.file = file, .arena = arena, .err = err, .first_line = first_line
-	};
+	struct builder b = { .file = file, .arena = arena, .err = err, .first_line = first_line };
 
 	*docs = NULL;
 	if (!yaml_parser_initialize(&b.parser))

@@ -27,6 +27,7 @@ struct child_process {
 	struct sup sup;
 	pid_t pid; /* 0: none */
 	time_t since;
+	bool told; /* to stop: once is enough */
 	struct ipc *ipc;
 	ev_child watcher;
 };
@@ -196,6 +197,13 @@ static void signal_child(const struct child_process *p, int sig)
 		kill(p->pid, sig);
 }
 
+static void tell_stop(struct child_process *p)
+{
+	if (!p->told)
+		signal_child(p, SIGTERM);
+	p->told = true;
+}
+
 static bool all_gone(const struct children *c)
 {
 	return !c->p[BGPD].pid && !c->p[FELIX].pid;
@@ -215,10 +223,10 @@ static void run_stop(struct children *c)
 		return;
 	}
 	if (c->p[BGPD].pid && gone < STOP_FIRST) {
-		signal_child(&c->p[BGPD], SIGTERM);
+		tell_stop(&c->p[BGPD]);
 		wait = STOP_FIRST - gone;
 	} else {
-		signal_child(&c->p[FELIX], SIGTERM);
+		tell_stop(&c->p[FELIX]);
 		wait = STOP_ALL - gone;
 	}
 	ev_timer_stop(c->loop, &c->timer);
@@ -411,8 +419,8 @@ uint64_t process_pss(long pid)
 	return kib * 1024;
 }
 
-void children_row(const struct children *c, enum daemon_id id, struct m_ctl_daemon *row,
-		  char *text, size_t size)
+void children_row(const struct children *c, enum daemon_id id, struct m_ctl_daemon *row, char *text,
+		  size_t size)
 {
 	const struct child_process *p = &c->p[id];
 

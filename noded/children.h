@@ -32,8 +32,8 @@ void children_stop(struct children *c);
 bool children_started(const struct children *c);
 bool children_ready(const struct children *c);
 /* The row for `nodectl status`; strings point into text (at least 512 bytes) and the children. */
-void children_row(const struct children *c, enum daemon_id id, struct m_ctl_daemon *row,
-		  char *text, size_t size);
+void children_row(const struct children *c, enum daemon_id id, struct m_ctl_daemon *row, char *text,
+		  size_t size);
 /* Hands a control client on; fd stays the caller's. -1: the daemon is not there, err says why in
  * words for the client. */
 int children_hand_client(struct children *c, enum daemon_id id, int fd, bool readonly,

@@ -131,7 +131,8 @@ static int on_open(struct client *cl, const struct m_ctl_open *m)
 	if (m->target == CTL_NODED)
 		return answer_rows(cl);
 	if (m->target != CTL_BGPD && m->target != CTL_FELIX)
-		return refuse(cl, "noded knows no such daemon; nodectl and noded differ in version");
+		return refuse(cl,
+			      "noded knows no such daemon; nodectl and noded differ in version");
 	enum daemon_id id = m->target == CTL_BGPD ? BGPD : FELIX;
 	if (!children_hand_client(cl->control->children, id, cl->io.fd, cl->readonly, &err))
 		return 1;
@@ -141,7 +142,8 @@ static int on_open(struct client *cl, const struct m_ctl_open *m)
 static int on_log_level(const struct client *cl, const struct m_log_level *m)
 {
 	if (cl->readonly)
-		return refuse(cl, "this socket only reads; the log level is set by root, over ctl.sock");
+		return refuse(
+			cl, "this socket only reads; the log level is set by root, over ctl.sock");
 	if (m->level > LOG_DEBUG)
 		return refuse(cl, "no such log level: give error, warn, info or debug");
 	log_set_level(m->sub[0] ? m->sub : NULL, (enum log_level)m->level);
@@ -224,8 +226,8 @@ static void on_accept(struct ev_loop *loop, ev_io *w, int revents)
 	ev_timer_again(loop, &cl->idle);
 }
 
-static int listen_on(struct control *c, ev_io *io, const char *run, const char *name,
-		     unsigned mode, uint32_t gid, struct err *err)
+static int listen_on(struct control *c, ev_io *io, const char *run, const char *name, unsigned mode,
+		     uint32_t gid, struct err *err)
 {
 	int fd = control_bind(run, name, mode, gid, err);
 	if (fd < 0)
@@ -255,7 +257,8 @@ struct control *control_new(struct ev_loop *loop, const char *run, const char *n
 	c->since = time(NULL);
 	c->children = children;
 	if (!listen_on(c, &c->ctl, run, "ctl.sock", 0600, getegid(), err) &&
-	    !listen_on(c, &c->ro, run, "ro.sock", gr ? 0660 : 0600, gr ? gr->gr_gid : getegid(), err))
+	    !listen_on(c, &c->ro, run, "ro.sock", gr ? 0660 : 0600, gr ? gr->gr_gid : getegid(),
+		       err))
 		return c;
 	control_free(c);
 	return NULL;

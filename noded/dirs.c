@@ -139,26 +139,14 @@ int dirs_open_chroot(int run, struct err *err)
 	if (fstat(fd, &st))
 		err_sys(err, errno, "cannot examine state.run/empty");
 	else if (st.st_uid != geteuid() || st.st_mode & 022)
-		err_set(err, "state.run/empty is not root's alone; remove it, noded makes it again");
+		err_set(err,
+			"state.run/empty is not root's alone; remove it, noded makes it again");
 	else if (count_entries(fd, &known))
 		err_set(err, "state.run/empty is not empty; remove what lies in it");
 	else
 		return fd;
 	close(fd);
 	return -1;
-}
-
-int dirs_open_spool(int run, uint32_t uid, struct err *err)
-{
-	int fd = open_under(run, "spool", 0700, err);
-	if (fd < 0)
-		return -1;
-	if (fchmod(fd, 0750) || fchown(fd, uid, getegid())) {
-		err_sys(err, errno, "cannot give state.run/spool to user %u", uid);
-		close(fd);
-		return -1;
-	}
-	return fd;
 }
 
 static int adopt_below(int fd, uint32_t uid, unsigned depth, struct err *err);
@@ -177,8 +165,8 @@ static int adopt_one(int fd, const char *name, uint32_t uid, unsigned depth, str
 			r = err_sys(err, errno, "cannot give %s to user %u", name, uid);
 		if (!r && S_ISDIR(st.st_mode)) {
 			below = openat(at, ".", DIR_FLAGS);
-			r = below < 0 ? err_sys(err, errno, "cannot open %s", name) :
-					adopt_below(below, uid, depth, err);
+			r = below < 0 ? err_sys(err, errno, "cannot open %s", name)
+				      : adopt_below(below, uid, depth, err);
 			if (below >= 0)
 				close(below);
 		}
@@ -202,6 +190,24 @@ static int adopt_below(int fd, uint32_t uid, unsigned depth, struct err *err)
 	}
 	closedir(d);
 	return r;
+}
+
+int dirs_open_spool(int run, uint32_t uid, struct err *err)
+{
+	int fd = open_under(run, "spool", 0700, err);
+	if (fd < 0)
+		return -1;
+	if (fchmod(fd, 0750) || fchown(fd, uid, getegid())) {
+		err_sys(err, errno, "cannot give state.run/spool to user %u", uid);
+		close(fd);
+		return -1;
+	}
+	/* A plugin that came before noded's first start left files of root's. */
+	if (adopt_below(fd, uid, 1, err)) {
+		close(fd);
+		return err_ctx(err, "state.run/spool");
+	}
+	return fd;
 }
 
 /* A typing error in state.dir must not give somebody else's folder away. */

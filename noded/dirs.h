@@ -1,7 +1,7 @@
 /* The folders that noded makes and opens for its children, before anything starts.
  *
- * Each function returns an open directory (close-on-exec; the caller's) or -1 with one line that says
- * which key of node.yaml names it and what to do.
+ * Each function returns an open directory (close-on-exec; the caller's) or -1 with one line that
+ * says which key of node.yaml names it and what to do.
  */
 #ifndef SELVAGE_NODED_DIRS_H
 #define SELVAGE_NODED_DIRS_H
@@ -10,7 +10,8 @@
 
 #include "lib/err.h"
 
-/* state.run, made where it is missing. *lock holds a lock until it is closed: one noded a folder. */
+/* state.run, made where it is missing. *lock holds a lock until it is closed: one noded a folder.
+ */
 int dirs_open_run(const char *path, int *lock, struct err *err);
 /* state.run/empty: 0755, root's, and nothing in it. */
 int dirs_open_chroot(int run, struct err *err);

@@ -22,9 +22,9 @@ static int say_taken(const char *address, uint16_t port, struct err *err)
 	err_set(err,
 		"bgp.listen: %s port %u is taken by %s; stop it, or give bgp.listen another port",
 		address, port,
-		portowner_find(port, who, sizeof(who)) ?
-			"another process, perhaps another BGP daemon (bird, frr, calico-node)" :
-			who);
+		portowner_find(port, who, sizeof(who))
+			? "another process, perhaps another BGP daemon (bird, frr, calico-node)"
+			: who);
 	err->code = EADDRINUSE;
 	return -1;
 }

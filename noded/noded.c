@@ -55,11 +55,12 @@ static void raise_files(void)
 	}
 }
 
-/* What starting, handing on and killing the daemons takes; PTRACE only to read their memory size. */
+/* What starting, handing on and killing the daemons takes; PTRACE only to read their memory size.
+ */
 static int limit_self(struct err *err)
 {
-	static const int keep[] = { CAP_CHOWN,	 CAP_DAC_OVERRIDE, CAP_KILL,	   CAP_SETGID,
-				    CAP_SETUID,	 CAP_SETPCAP,	   CAP_NET_ADMIN,  CAP_NET_RAW,
+	static const int keep[] = { CAP_CHOWN,	    CAP_DAC_OVERRIDE, CAP_KILL,	     CAP_SETGID,
+				    CAP_SETUID,	    CAP_SETPCAP,      CAP_NET_ADMIN, CAP_NET_RAW,
 				    CAP_SYS_CHROOT, CAP_SYS_PTRACE };
 	uint64_t mask = 0;
 	for (size_t i = 0; i < sizeof(keep) / sizeof(keep[0]); i++)
@@ -119,8 +120,9 @@ static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
 	(void)loop;
 	(void)revents;
 	if (w->signum == SIGHUP) {
-		log_warn(SUB, "a hangup does not reload: resources are read as they change; after a "
-			      "change of node.yaml, run systemctl restart selvage");
+		log_warn(SUB,
+			 "a hangup does not reload: resources are read as they change; after a "
+			 "change of node.yaml, run systemctl restart selvage");
 		return;
 	}
 	log_info(SUB, "stopping on signal %d", w->signum);

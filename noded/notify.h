@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 struct notify {
-	int fd;               /* connected, or -1: nobody listens */
+	int fd;		      /* connected, or -1: nobody listens */
 	uint64_t watchdog_ms; /* how often to say WATCHDOG=1; 0: not asked for */
 };
 

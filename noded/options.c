@@ -12,7 +12,8 @@ static void usage(FILE *to)
 		"\n"
 		"  -c FILE  the node's configuration (default " SYSCONFDIR "/selvage/node.yaml)\n"
 		"  -n       check the configuration and the resources, say what is wrong, exit\n"
-		"  -f       stay in the foreground and log to stderr: always so, taken for habit's sake\n"
+		"  -f       stay in the foreground and log to stderr: always so, taken for habit's "
+		"sake\n"
 		"  -h       this text\n"
 		"  -V       the version\n");
 }

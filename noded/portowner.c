@@ -25,7 +25,8 @@ static unsigned long listening_inode(const char *file, uint16_t port)
 		unsigned local, state;
 		unsigned long inode;
 		/* sl local:port remote:port st tx:rx tr:when retrnsmt uid timeout inode */
-		if (sscanf(line, " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu",
+		if (sscanf(line,
+			   " %*u: %*[0-9A-Fa-f]:%x %*[0-9A-Fa-f]:%*x %x %*s %*s %*s %*u %*u %lu",
 			   &local, &state, &inode) == 3 &&
 		    local == port && state == TCP_STATE_LISTEN)
 			found = inode;

@@ -47,8 +47,8 @@ static int read_file(const char *file, char **text, size_t *len, struct err *err
 		return 0;
 	free(*text);
 	*text = NULL;
-	return n < 0 ? err_sys(err, e, "cannot read %s", file) :
-		       err_set(err, "%s is larger than 4 MiB; that is no node.yaml", file);
+	return n < 0 ? err_sys(err, e, "cannot read %s", file)
+		     : err_set(err, "%s is larger than 4 MiB; that is no node.yaml", file);
 }
 
 int setup_conf_fd(const struct setup *s, struct err *err)
@@ -141,8 +141,9 @@ static int find_exe(const char *name, struct err *err)
 	if (fd < 0)
 		fd = open_exe(LIBEXECDIR, "", name);
 	if (fd < 0)
-		return err_set(err, "cannot find %s, neither next to noded nor in %s; is Selvage "
-				    "installed whole?",
+		return err_set(err,
+			       "cannot find %s, neither next to noded nor in %s; is Selvage "
+			       "installed whole?",
 			       name, LIBEXECDIR);
 	return fd;
 }

@@ -21,7 +21,7 @@ enum { UID_BGP = 90179, UID_FELIX = 90180 };
 
 struct setup {
 	const char *file; /* borrowed */
-	char *text;       /* node.yaml as it was read: every start of a daemon sees the same */
+	char *text;	  /* node.yaml as it was read: every start of a daemon sees the same */
 	size_t len;
 	struct nodeconf *conf;
 	char node[256];

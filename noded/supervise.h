@@ -1,8 +1,9 @@
-/* When a daemon is started, restarted and given up waiting for: the rules, with time as an argument.
+/* When a daemon is started, restarted and given up waiting for: the rules, with time as an
+ * argument.
  *
  * Times are milliseconds of one monotonic clock. A daemon that ends is started again after 100 ms,
- * doubling to 10 s; one that lived for 60 s starts again at 100 ms. The shell that forks and waits is
- * noded/children.c.
+ * doubling to 10 s; one that lived for 60 s starts again at 100 ms. The shell that forks and waits
+ * is noded/children.c.
  */
 #ifndef SELVAGE_NODED_SUPERVISE_H
 #define SELVAGE_NODED_SUPERVISE_H
@@ -19,12 +20,12 @@ enum sup_state { SUP_DOWN, SUP_STARTING, SUP_RUNNING, SUP_WAITING };
 struct sup {
 	enum sup_state state;
 	uint64_t started;  /* when the last process was started */
-	uint64_t ended;    /* when it ended */
+	uint64_t ended;	   /* when it ended */
 	uint64_t start_at; /* SUP_WAITING: when the next one is due */
 	uint32_t backoff;  /* the next wait */
 	uint32_t starts;
-	int wstatus;       /* how the last one ended, as waitpid() gives it */
-	bool was_ready;    /* some process of this daemon has said M_READY: start-up is over */
+	int wstatus;	/* how the last one ended, as waitpid() gives it */
+	bool was_ready; /* some process of this daemon has said M_READY: start-up is over */
 	bool ready;
 	bool refusing; /* its listeners answer RST for it is away too long */
 	char reason[256];

@@ -32,9 +32,10 @@ static void check_pool_pair(const struct check *c, const struct object *a, const
 
 	if (!prefix_overlaps(&pa->cidr, &pb->cidr))
 		return;
-	SAY(c, b, "IPPool \"%s\" (%s) overlaps IPPool \"%s\" (%s, %s); one address would be given "
-	    "twice, change one of them", b->name, text(c, &pb->cidr), a->name, text(c, &pa->cidr),
-	    a->origin);
+	SAY(c, b,
+	    "IPPool \"%s\" (%s) overlaps IPPool \"%s\" (%s, %s); one address would be given "
+	    "twice, change one of them",
+	    b->name, text(c, &pb->cidr), a->name, text(c, &pa->cidr), a->origin);
 	if (!pa->disabled && !pb->disabled)
 		*c->fatal = true;
 }
@@ -54,9 +55,10 @@ static void check_pools(const struct check *c, const struct prefix *nets, unsign
 
 			if (!prefix_overlaps(&p->cidr, &net))
 				continue;
-			SAY(c, v[i], "IPPool \"%s\" (%s) overlaps this node's network %s; pods need "
-			    "addresses of their own, change the pool's cidr", v[i]->name,
-			    text(c, &p->cidr), text(c, &net));
+			SAY(c, v[i],
+			    "IPPool \"%s\" (%s) overlaps this node's network %s; pods need "
+			    "addresses of their own, change the pool's cidr",
+			    v[i]->name, text(c, &p->cidr), text(c, &net));
 			*c->fatal = true;
 		}
 	}
@@ -92,10 +94,11 @@ static void check_affinity_pair(const struct check *c, const struct object *a,
 	bool same_owner = !strcmp(sa->node, sb->node) && !strcmp(sa->type, sb->type);
 
 	SAY(c, b, "BlockAffinity \"%s\": block %s of node %s %s %s of node %s (%s); %s", b->name,
-	    text(c, &sb->cidr), sb->node, prefix_eq(&sa->cidr, &sb->cidr) ? "is also" : "lies in block",
-	    text(c, &sa->cidr), sa->node, a->origin,
-	    same_owner ? "remove one of them" :
-			 "two nodes would give out the same addresses, remove one of them");
+	    text(c, &sb->cidr), sb->node,
+	    prefix_eq(&sa->cidr, &sb->cidr) ? "is also" : "lies in block", text(c, &sa->cidr),
+	    sa->node, a->origin,
+	    same_owner ? "remove one of them"
+		       : "two nodes would give out the same addresses, remove one of them");
 	if (!same_owner)
 		*c->fatal = true;
 }
@@ -113,7 +116,8 @@ static void check_affinities(const struct check *c)
 		if (s->deleted || s->state != AFFINITY_CONFIRMED)
 			continue;
 		if (!in_a_pool(c, &s->cidr))
-			SAY(c, all[i], "BlockAffinity \"%s\": block %s lies in no IPPool; it is not used",
+			SAY(c, all[i],
+			    "BlockAffinity \"%s\": block %s lies in no IPPool; it is not used",
 			    all[i]->name, text(c, &s->cidr));
 		v[live++] = all[i];
 	}
@@ -145,11 +149,12 @@ static void check_peers(const struct check *c)
 
 		if (!*s->peer_ip && !*s->peer_selector && !*s->local_workload_selector &&
 		    !(s->extra && *s->extra->interface))
-			SAY(c, v[i], "BGPPeer \"%s\" names no one; set spec.peerIP or spec.peerSelector",
+			SAY(c, v[i],
+			    "BGPPeer \"%s\" names no one; set spec.peerIP or spec.peerSelector",
 			    v[i]->name);
 		if (*s->node && n_nodes && !store_find(c->store, KIND_NODE, "", s->node))
-			SAY(c, v[i], "BGPPeer \"%s\": spec.node: there is no Node \"%s\"", v[i]->name,
-			    s->node);
+			SAY(c, v[i], "BGPPeer \"%s\": spec.node: there is no Node \"%s\"",
+			    v[i]->name, s->node);
 	}
 }
 

@@ -38,7 +38,7 @@ struct store {
 	void *arg;
 	ev_io io;
 	ev_timer timer;
-	double first_event; /* of those that wait; 0 none */
+	double first_event;	/* of those that wait; 0 none */
 	struct watched **files; /* by name */
 	unsigned nfiles, cap;
 	struct table table;
@@ -385,7 +385,8 @@ static void watch(struct store *s)
 	if (s->inotify >= 0 &&
 	    inotify_add_watch(s->inotify, proc,
 			      IN_CLOSE_WRITE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_CREATE |
-				      IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR) >= 0) {
+				      IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR) >=
+		    0) {
 		ev_io_init(&s->io, on_inotify, s->inotify, EV_READ);
 		s->io.data = s;
 		ev_io_start(s->loop, &s->io);

@@ -10,6 +10,7 @@
 struct reading {
 	struct file_docs *out;
 	const struct table *known;
+	struct problems *lost; /* names of documents that do not say their kind */
 };
 
 static void push(struct file_docs *f, struct object *o)
@@ -34,10 +35,19 @@ static bool has(const struct file_docs *f, const struct object *o)
 	return false;
 }
 
-static void keep_all(struct file_docs *out, const struct file_docs *before)
+static bool is_lost(const struct problems *lost, const char *name)
+{
+	for (unsigned i = 0; i < lost->n; i++)
+		if (!strcmp(lost->text[i], name))
+			return true;
+	return false;
+}
+
+/* What was there before and is not named now: all of it, or (lost given) what has such a name. */
+static void keep(struct file_docs *out, const struct file_docs *before, const struct problems *lost)
 {
 	for (unsigned i = 0; before && i < before->n; i++)
-		if (!has(out, before->v[i]))
+		if ((!lost || is_lost(lost, before->v[i]->name)) && !has(out, before->v[i]))
 			push(out, object_ref(before->v[i]));
 }
 
@@ -45,6 +55,10 @@ static void on_item(void *arg, const struct model_item *item)
 {
 	struct reading *r = arg;
 
+	if (item->kind == KIND_COUNT) {
+		problem_line(r->lost, item->name);
+		return;
+	}
 	if (item->object) {
 		push(r->out, item->object);
 		return;
@@ -121,7 +135,8 @@ void file_read(struct file_docs *out, const char *name, const char *text, size_t
 	const char *end = text + len, *p = text;
 	struct arena scratch = { 0 };
 	struct problems problems = { .arena = &scratch };
-	struct reading r = { out, known };
+	struct problems lost = { .arena = &scratch };
+	struct reading r = { out, known, &lost };
 	uint32_t position = 0;
 	unsigned line = 1;
 	bool anonymous = false;
@@ -145,8 +160,8 @@ void file_read(struct file_docs *out, const char *name, const char *text, size_t
 		line += count_lines(p, stop);
 		p = stop;
 	}
-	if (anonymous)
-		keep_all(out, before);
+	if (anonymous || lost.n)
+		keep(out, before, anonymous ? NULL : &lost);
 	take_errors(out, &problems, name);
 	arena_free(&scratch);
 }
@@ -155,7 +170,7 @@ void file_unreadable(struct file_docs *out, const char *name, const char *why,
 		     const struct file_docs *before)
 {
 	memset(out, 0, sizeof(*out));
-	keep_all(out, before);
+	keep(out, before, NULL);
 	out->errors = arena_array(&out->arena, 1, sizeof(*out->errors));
 	out->errors[out->nerrors++] = arena_printf(&out->arena, "%s: %s", name, why);
 }

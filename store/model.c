@@ -87,7 +87,8 @@ int peer_ip_parse(const char *text, struct addr *out, uint16_t *port)
 		if (!host_end || (host_end[1] && host_end[1] != ':'))
 			return -1;
 		at = host_end[1] ? host_end + 2 : NULL;
-	} else if (strchr(text, '.') && strchr(text, ':') && strchr(text, ':') == strrchr(text, ':')) {
+	} else if (strchr(text, '.') && strchr(text, ':') &&
+		   strchr(text, ':') == strrchr(text, ':')) {
 		host_end = strchr(text, ':');
 		at = host_end + 1;
 	}
@@ -125,10 +126,10 @@ static unsigned api_of(const char *text)
 
 static const char *api_text(unsigned apis)
 {
-	return apis & API_CALICO     ? "projectcalico.org/v3" :
-	       apis & API_CORE	     ? "v1" :
-	       apis & API_NETWORKING ? "networking.k8s.io/v1" :
-				       "policy.networking.k8s.io/v1alpha2";
+	return apis & API_CALICO       ? "projectcalico.org/v3"
+	       : apis & API_CORE       ? "v1"
+	       : apis & API_NETWORKING ? "networking.k8s.io/v1"
+				       : "policy.networking.k8s.io/v1alpha2";
 }
 
 static const struct model_kind *find_kind(const struct reading *r, const struct node *doc,
@@ -178,11 +179,15 @@ static int check_name(const struct reading *r, const struct node *doc, const str
 
 	if (name_is_valid(name))
 		return 0;
-	problem_add(r->problems, r->file, at ? at : meta ? meta : doc,
-		    *name ? "%s: metadata.name: \"%.80s\" is not a valid name; use lower-case letters, "
-			    "digits, - and ." :
-			    "%s: metadata.name: is missing%.0s",
-		    k->text, name);
+	problem_add(
+		r->problems, r->file,
+		at     ? at
+		: meta ? meta
+		       : doc,
+		*name ? "%s: metadata.name: \"%.80s\" is not a valid name; use lower-case letters, "
+			"digits, - and ."
+		      : "%s: metadata.name: is missing%.0s",
+		k->text, name);
 	return -1;
 }
 
@@ -192,13 +197,14 @@ static const void *read_spec(const struct reading *r, const struct model_kind *k
 	static const struct node empty = { .kind = NODE_MAP };
 	const struct node *spec = node_get(doc, "spec");
 	struct node at = spec ? *spec : empty;
-	const char *path = arena_printf(r->problems->arena, "%s \"%s\": spec", o->kind_text, o->name);
+	const char *path =
+		arena_printf(r->problems->arena, "%s \"%s\": spec", o->kind_text, o->name);
 	void *out = arena_alloc(&o->arena, k->size);
 
 	if (!k->fields) {
 		if (spec && spec->kind != NODE_MAP && spec->kind != NODE_NULL) {
-			problem_add(r->problems, r->file, spec, "%s: expected a mapping, got %s", path,
-				    node_kind_name(spec->kind));
+			problem_add(r->problems, r->file, spec, "%s: expected a mapping, got %s",
+				    path, node_kind_name(spec->kind));
 			return NULL;
 		}
 		((struct spec_tree *)out)->spec = spec ? node_copy(spec, &o->arena) : NULL;
@@ -222,7 +228,8 @@ static struct object *read_object(const struct reading *r, const struct model_ki
 	struct head head;
 
 	o->refs = 1;
-	if (schema_read(doc, head_fields, &head, sizeof(head), r->file, "", &o->arena, r->problems)) {
+	if (schema_read(doc, head_fields, &head, sizeof(head), r->file, "", &o->arena,
+			r->problems)) {
 		object_unref(o);
 		return NULL;
 	}
@@ -230,7 +237,9 @@ static struct object *read_object(const struct reading *r, const struct model_ki
 	o->kind_text = k->text;
 	o->group = group;
 	o->name = head.meta.name;
-	o->namespace_ = !k->namespaced ? "" : *head.meta.namespace_ ? head.meta.namespace_ : "default";
+	o->namespace_ = !k->namespaced		? ""
+			: *head.meta.namespace_ ? head.meta.namespace_
+						: "default";
 	o->labels = head.meta.labels;
 	o->annotations = head.meta.annotations;
 	o->file = arena_strdup(&o->arena, r->file);
@@ -262,7 +271,8 @@ static int read_list(const struct reading *r, const struct node *doc, const char
 	int rc = 0;
 
 	if (depth >= LIST_DEPTH) {
-		problem_add(r->problems, r->file, doc, "kind: lists nest deeper than %d", LIST_DEPTH);
+		problem_add(r->problems, r->file, doc, "kind: lists nest deeper than %d",
+			    LIST_DEPTH);
 		return nameless(r);
 	}
 	if (!items || items->kind == NODE_NULL)
@@ -287,7 +297,9 @@ static int read_named(const struct reading *r, const struct node *doc, const str
 		.kind = k->kind,
 		.kind_text = k->text,
 		.group = group,
-		.namespace_ = !k->namespaced ? "" : *ns ? ns : "default",
+		.namespace_ = !k->namespaced ? ""
+			      : *ns	     ? ns
+					     : "default",
 		.name = text_at(meta, "name"),
 		.object = read_object(r, k, doc, group),
 	};
@@ -313,7 +325,8 @@ static int read_doc(const struct reading *r, const struct node *doc, const char 
 	if (*text_at(doc, "apiVersion"))
 		api = text_at(doc, "apiVersion");
 	if (!*kind || !*api) {
-		problem_add(r->problems, r->file, doc, "%s: is missing", *kind ? "apiVersion" : "kind");
+		problem_add(r->problems, r->file, doc, "%s: is missing",
+			    *kind ? "apiVersion" : "kind");
 		return nameless(r);
 	}
 	size_t n = strlen(kind);
@@ -322,8 +335,18 @@ static int read_doc(const struct reading *r, const struct node *doc, const char 
 		return read_list(r, doc, api, kind, n - 4, depth);
 	const struct model_kind *k = find_kind(r, doc, api, kind);
 
-	if (!k)
+	if (!k) {
+		/* Perhaps a slip in a document that was good: its name still tells which. */
+		const struct model_item lost = { .kind = KIND_COUNT,
+						 .kind_text = kind,
+						 .group = api,
+						 .namespace_ = "",
+						 .name = text_at(node_get(doc, "metadata"),
+								 "name") };
+
+		r->cb(r->arg, &lost);
 		return -1;
+	}
 	if (k->kind == KIND_COUNT)
 		return 0;
 	if (check_name(r, doc, k))
@@ -331,8 +354,8 @@ static int read_doc(const struct reading *r, const struct node *doc, const char 
 	return read_named(r, doc, k, api_text(k->apis & api_of(api)));
 }
 
-int model_read(const struct node *root, const char *file, uint32_t *position, model_cb cb, void *arg,
-	       struct problems *problems, bool *anonymous)
+int model_read(const struct node *root, const char *file, uint32_t *position, model_cb cb,
+	       void *arg, struct problems *problems, bool *anonymous)
 {
 	const struct reading r = { file, position, cb, arg, problems, anonymous };
 

@@ -7,7 +7,7 @@
 #include "store/store.h"
 
 /* What one document gave. object NULL: it is broken (the problems say how), but kind, namespace and
- * name tell which object it was meant to be. */
+ * name tell which object it was meant to be; kind KIND_COUNT: only the name does. */
 struct model_item {
 	enum kind kind;
 	const char *kind_text, *group, *namespace_, *name;
@@ -18,10 +18,10 @@ typedef void (*model_cb)(void *arg, const struct model_item *item);
 
 /* Reads one document; a List gives an item for each of its own. position counts the objects of the
  * file and goes on. Returns 0, or -1 when something was added to problems. A document that does not
- * even say which object it is gives problems and no item, and sets *anonymous. Texts in the item live as long as its
- * object, or those of a broken one until the callback returns. */
-int model_read(const struct node *root, const char *file, uint32_t *position, model_cb cb, void *arg,
-	       struct problems *problems, bool *anonymous);
+ * even have a name gives problems and no item, and sets *anonymous. Texts in the item live as long
+ * as its object, or those of a broken one until the callback returns. */
+int model_read(const struct node *root, const char *file, uint32_t *position, model_cb cb,
+	       void *arg, struct problems *problems, bool *anonymous);
 
 /* ---- the tables ---- */
 
@@ -29,8 +29,8 @@ enum api { API_CALICO = 1, API_CORE = 2, API_NETWORKING = 4, API_POLICY = 8 };
 
 struct model_kind {
 	const char *text; /* "IPPool" */
-	unsigned apis;    /* enum api, one or more */
-	enum kind kind;   /* KIND_COUNT: accepted and passed over */
+	unsigned apis;	  /* enum api, one or more */
+	enum kind kind;	  /* KIND_COUNT: accepted and passed over */
 	bool namespaced;
 	const struct field *fields; /* of spec; NULL: kept as a tree */
 	size_t size;

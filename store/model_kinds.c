@@ -9,7 +9,6 @@
 #include "lib/selector.h"
 #include "store/model.h"
 
-
 /* ---- helpers of the checks ---- */
 
 static int wrong(struct problems *p, const struct object *o, const struct node *spec,
@@ -17,8 +16,8 @@ static int wrong(struct problems *p, const struct object *o, const struct node *
 {
 	const struct node *at = node_get(spec, key);
 
-	problem_add(p, o->file, at ? at : spec, "%s \"%s\": spec.%s: %s", o->kind_text, o->name, key,
-		    what);
+	problem_add(p, o->file, at ? at : spec, "%s \"%s\": spec.%s: %s", o->kind_text, o->name,
+		    key, what);
 	return -1;
 }
 
@@ -69,10 +68,11 @@ static int finish_ippool(void *spec, const struct node *node, struct object *o, 
 		s->block_size = v4 ? 26 : 122;
 	if (s->block_size < low || s->block_size > high)
 		rc = wrong(p, o, node, "blockSize",
-			   v4 ? "must be from 20 to 32 in an IPv4 pool" :
-				"must be from 116 to 128 in an IPv6 pool");
+			   v4 ? "must be from 20 to 32 in an IPv4 pool"
+			      : "must be from 116 to 128 in an IPv6 pool");
 	else if (s->block_size < s->cidr.len)
-		rc = wrong(p, o, node, "cidr", "is smaller than one block; set blockSize or a wider cidr");
+		rc = wrong(p, o, node, "cidr",
+			   "is smaller than one block; set blockSize or a wider cidr");
 	rc |= check_selector(p, o, node, "nodeSelector", s->node_selector);
 	rc |= check_selector(p, o, node, "namespaceSelector", s->namespace_selector);
 	for (uint32_t i = 0; i < s->allowed_uses.n; i++) {
@@ -168,7 +168,8 @@ static const struct field community_fields[] = {
 };
 static const struct field advertisement_fields[] = {
 	{ "cidr", F_PREFIX, offsetof(struct prefix_advertisement, cidr), .required = true },
-	{ "communities", F_LIST, offsetof(struct prefix_advertisement, communities), .item = F_STR },
+	{ "communities", F_LIST, offsetof(struct prefix_advertisement, communities),
+	  .item = F_STR },
 	FIELDS_END,
 };
 static const struct field cidr_fields[] = {
@@ -179,8 +180,10 @@ static const char *const bind_words[] = { "None", "NodeIP", NULL };
 
 #define AT(member) offsetof(struct spec_bgpconfiguration, member)
 #define CIDRS(name, member)                                                                        \
-	{ name, F_LIST, AT(member), .item = F_MAP, .item_size = sizeof(struct cidr_item),          \
-	  .sub = cidr_fields }
+	{                                                                                          \
+		name, F_LIST, AT(member), .item = F_MAP, .item_size = sizeof(struct cidr_item),    \
+					  .sub = cidr_fields                                       \
+	}
 static const struct field bgpconfiguration_fields[] = {
 	{ "nodeToNodeMeshEnabled", F_BOOL, AT(node_mesh), .def = "true" },
 	FIELD("asNumber", F_ASN, AT(asn)),
@@ -267,7 +270,7 @@ static int read_annotations(struct conf_bgp_extra *e, bool *any, struct object *
 	unsigned n = 0;
 	int rc = 0;
 
-	for (; conf_bgp_extra_fields[n].key && n < 32; n++)
+	for (; n < 32 && conf_bgp_extra_fields[n].key; n++)
 		words[n] = conf_bgp_extra_fields[n].key;
 	words[n] = NULL;
 	schema_read(NULL, conf_bgp_extra_fields, e, sizeof(*e), o->file, "", &o->arena, p);
@@ -278,9 +281,12 @@ static int read_annotations(struct conf_bgp_extra *e, bool *any, struct object *
 			continue;
 		unsigned f = 0;
 		const char *bare = key + sizeof(prefix) - 1;
-		const char *path = arena_printf(p->arena, "BGPPeer \"%s\": annotation %s", o->name, key);
-		struct node value = { .kind = NODE_SCALAR, .text = o->annotations.v[i].value,
-				      .line = spec->line, .col = spec->col };
+		const char *path =
+			arena_printf(p->arena, "BGPPeer \"%s\": annotation %s", o->name, key);
+		struct node value = { .kind = NODE_SCALAR,
+				      .text = o->annotations.v[i].value,
+				      .line = spec->line,
+				      .col = spec->col };
 
 		while (words[f] && strcmp(words[f], bare) != 0)
 			f++;
@@ -333,7 +339,8 @@ static int finish_bgppeer(void *spec, const struct node *node, struct object *o,
 		const char *why = conf_bgp_extra_problem(&e);
 
 		if (why) {
-			problem_add(p, o->file, node, "BGPPeer \"%s\": annotations: %s", o->name, why);
+			problem_add(p, o->file, node, "BGPPeer \"%s\": annotations: %s", o->name,
+				    why);
 			rc = -1;
 		}
 	}
@@ -414,9 +421,10 @@ static int finish_node(void *spec, const struct node *node, struct object *o, st
 
 	if (*s->route_reflector_cluster_id &&
 	    (addr_parse(s->route_reflector_cluster_id, &id) || id.fam != FAM_V4)) {
-		problem_add(p, o->file, node,
-			    "Node \"%s\": routeReflectorClusterID \"%s\" is not of the form 244.0.0.1",
-			    o->name, s->route_reflector_cluster_id);
+		problem_add(
+			p, o->file, node,
+			"Node \"%s\": routeReflectorClusterID \"%s\" is not of the form 244.0.0.1",
+			o->name, s->route_reflector_cluster_id);
 		rc = -1;
 	}
 	if (!*s->pod_cidr && r->pod_cidrs.n)
@@ -468,9 +476,13 @@ static int finish_calico_node(void *spec, const struct node *node, struct object
 #define SPEC(fields, type) fields, sizeof(type)
 #define TREE		   NULL, sizeof(struct spec_tree)
 #define POLICY(text, apis, namespaced)                                                             \
-	{ text, apis, KIND_POLICY, namespaced, TREE, NULL }
+	{                                                                                          \
+		text, apis, KIND_POLICY, namespaced, TREE, NULL                                    \
+	}
 #define PASSED(text)                                                                               \
-	{ text, API_CALICO, KIND_COUNT, false, NULL, 0, NULL }
+	{                                                                                          \
+		text, API_CALICO, KIND_COUNT, false, NULL, 0, NULL                                 \
+	}
 
 const struct model_kind model_kinds[] = {
 	{ "IPPool", API_CALICO, KIND_IPPOOL, false, SPEC(ippool_fields, struct spec_ippool),

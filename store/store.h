@@ -35,11 +35,11 @@ struct object {
 	const char *group;     /* "projectcalico.org/v3", "v1", "networking.k8s.io/v1", ... */
 	const char *name, *namespace_; /* namespace_ "" for cluster kinds */
 	struct field_kvs labels, annotations;
-	const char *origin;    /* "pools.yaml:12" */
-	const char *file;      /* "pools.yaml" */
-	uint32_t position;     /* among the documents of its file, from 0 */
-	const void *spec;      /* struct spec_<kind> below */
-	struct arena arena;    /* owns all of it */
+	const char *origin; /* "pools.yaml:12" */
+	const char *file;   /* "pools.yaml" */
+	uint32_t position;  /* among the documents of its file, from 0 */
+	const void *spec;   /* struct spec_<kind> below */
+	struct arena arena; /* owns all of it */
 	unsigned refs;
 };
 
@@ -49,7 +49,7 @@ struct spec_ippool {
 	bool nat_outgoing, disabled, disable_bgp_export;
 	const char *node_selector, *namespace_selector;
 	struct field_list allowed_uses; /* const char * */
-	int assignment_mode; /* 0 Automatic, 1 Manual */
+	int assignment_mode;		/* 0 Automatic, 1 Manual */
 };
 
 struct spec_ipreservation {
@@ -65,7 +65,7 @@ enum affinity_state { AFFINITY_CONFIRMED, AFFINITY_PENDING, AFFINITY_PENDING_DEL
 struct spec_blockaffinity {
 	const char *node;
 	struct prefix cidr;
-	int state; /* enum affinity_state; "" = confirmed */
+	int state;	  /* enum affinity_state; "" = confirmed */
 	const char *type; /* host, virtual; "" = host */
 	bool deleted;
 };
@@ -81,39 +81,43 @@ struct cidr_item {
 	struct prefix cidr;
 };
 struct spec_bgpconfiguration {
-	bool node_mesh; /* nodeToNodeMeshEnabled */
-	uint32_t asn;   /* 0 unset: Calico's 64512 */
-	uint32_t listen_port; /* 0 unset: 179 */
-	int bind_mode;  /* 0 None, 1 NodeIP */
+	bool node_mesh;		    /* nodeToNodeMeshEnabled */
+	uint32_t asn;		    /* 0 unset: Calico's 64512 */
+	uint32_t listen_port;	    /* 0 unset: 179 */
+	int bind_mode;		    /* 0 None, 1 NodeIP */
 	uint32_t mesh_restart_time; /* ms */
 	struct field_list service_cluster_ips, service_external_ips, service_lb_ips; /* cidr_item */
 	struct field_list communities, prefix_advertisements;
 	struct field_list ignored_interfaces; /* const char * */
-	const struct node *mesh_password; /* nodeMeshPassword; NULL unset */
+	const struct node *mesh_password;     /* nodeMeshPassword; NULL unset */
 };
 
 struct spec_bgppeer {
 	const char *node, *node_selector, *peer_selector;
-	const char *peer_ip;    /* "10.0.0.1", "10.0.0.1:1790", "[fd00::1]:1790" */
+	const char *peer_ip; /* "10.0.0.1", "10.0.0.1:1790", "[fd00::1]:1790" */
 	uint32_t asn, local_asn;
-	int next_hop_mode;      /* enum bgp_nexthop_mode */
+	int next_hop_mode; /* enum bgp_nexthop_mode */
 	bool keep_original_next_hop;
-	struct { struct { const char *name, *key; } secret; } password;
-	int source_address;     /* 0 UseNodeIP, 1 None */
+	struct {
+		struct {
+			const char *name, *key;
+		} secret;
+	} password;
+	int source_address;			   /* 0 UseNodeIP, 1 None */
 	uint32_t max_restart_time, keepalive_time; /* ms */
 	uint32_t allowed_local_asn;
 	bool ttl_security_set;
 	uint32_t ttl_security;
 	const char *reachable_by;
 	int reverse_peering; /* 0 Auto: nodes that peerSelector takes also peer back; 1 Manual */
-	struct field_list filters; /* const char * */
+	struct field_list filters;	     /* const char * */
 	const char *local_workload_selector; /* "" unset */
-	struct conf_bgp_extra *extra; /* selvage.io/<key> annotations; NULL: none */
+	struct conf_bgp_extra *extra;	     /* selvage.io/<key> annotations; NULL: none */
 };
 
 struct spec_node { /* Calico's Node; the metadata carries labels and annotations */
 	const char *ipv4_address, *ipv6_address; /* with prefix length, "" unset */
-	uint32_t asn; /* 0 unset */
+	uint32_t asn;				 /* 0 unset */
 	const char *route_reflector_cluster_id;
 	const char *pod_cidr;
 };
@@ -133,8 +137,8 @@ struct store_ops {
 };
 
 struct store_status {
-	const char *kind; /* "directory" */
-	bool synced;      /* a first complete read has been done */
+	const char *kind;      /* "directory" */
+	bool synced;	       /* a first complete read has been done */
 	uint64_t last_contact; /* s since the epoch */
 	unsigned nerrors;
 	const char *const *errors; /* "pools.yaml:3:7: ...", borrowed until the next change */
@@ -142,11 +146,11 @@ struct store_status {
 
 struct ev_loop;
 
-/* Reads dirfd (taken; path only names it in messages) now, completely, and watches it: a file changed,
- * added, renamed or removed is in force within a second. Files other than *.yaml and *.yml and hidden ones are
- * passed over. A broken document keeps its object's last good version; of two documents for one object the first
- * by file name and position wins. on_change is not called for this first reading. loop NULL: read once. NULL only
- * when the directory itself cannot be read. */
+/* Reads dirfd (taken; path only names it in messages) now, completely, and watches it: a file
+ * changed, added, renamed or removed is in force within a second. Files other than *.yaml and *.yml
+ * and hidden ones are passed over. A broken document keeps its object's last good version; of two
+ * documents for one object the first by file name and position wins. on_change is not called for
+ * this first reading. loop NULL: read once. NULL only when the directory itself cannot be read. */
 struct store *store_directory_open(struct ev_loop *loop, int dirfd, const char *path,
 				   const struct store_ops *ops, void *arg, struct err *err);
 void store_close(struct store *s);
@@ -166,9 +170,10 @@ int object_order(const struct object *a, const struct object *b);
 struct object *object_ref(const struct object *o);
 void object_unref(struct object *o);
 
-/* What one object cannot see: pools that overlap, a pool that overlaps one of the node's own networks,
- * two affinities for one block, an affinity outside every pool, a peer that names no one. Pure. node_nets: the node's
- * addresses with their lengths. fatal is set where addresses would be wrong. */
+/* What one object cannot see: pools that overlap, a pool that overlaps one of the node's own
+ * networks, two affinities for one block, an affinity outside every pool, a peer that names no one.
+ * Pure. node_nets: the node's addresses with their lengths. fatal is set where addresses would be
+ * wrong. */
 void store_check(const struct store *s, const struct prefix *node_nets, unsigned n_nets,
 		 struct problems *problems, bool *fatal);
 

@@ -53,7 +53,8 @@ static void drop(const struct object *o)
 }
 
 void table_seal(struct table *t,
-		void (*duplicate)(void *arg, const struct object *kept, const struct object *dropped),
+		void (*duplicate)(void *arg, const struct object *kept,
+				  const struct object *dropped),
 		void *arg)
 {
 	for (unsigned i = 0; i < KIND_COUNT; i++) {

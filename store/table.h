@@ -17,7 +17,8 @@ void table_add(struct table *t, const struct object *o);
 /* Sorts by namespace and name. Of two objects with one key the first by object_order() stays; the
  * other is told to duplicate() and dropped. */
 void table_seal(struct table *t,
-		void (*duplicate)(void *arg, const struct object *kept, const struct object *dropped),
+		void (*duplicate)(void *arg, const struct object *kept,
+				  const struct object *dropped),
 		void *arg);
 void table_clear(struct table *t);
 
@@ -25,8 +26,8 @@ const struct object *const *table_list(const struct table *t, enum kind k, unsig
 const struct object *table_find(const struct table *t, enum kind k, const char *namespace_,
 				const char *name);
 
-/* What makes two documents one object: kind, namespace and name; policies, which are of many kinds, also kind
- * and group as written. <0, 0, >0. */
+/* What makes two documents one object: kind, namespace and name; policies, which are of many kinds,
+ * also kind and group as written. <0, 0, >0. */
 struct object_key {
 	enum kind kind;
 	const char *kind_text, *group, *namespace_, *name;

@@ -26,3 +26,9 @@ test_fuzz_fuzz_update_SOURCES = test/fuzz/fuzz_update.c $(FUZZ_DRIVER)
 test_fuzz_fuzz_update_CPPFLAGS = $(FUZZ_CPPFLAGS)
 test_fuzz_fuzz_update_LDFLAGS = $(FUZZ_LINK)
 test_fuzz_fuzz_update_LDADD = bgpd/libwire.a $(LIB_BASE)
+
+FUZZ_TARGETS += test/fuzz/fuzz_conf
+test_fuzz_fuzz_conf_SOURCES = test/fuzz/fuzz_conf.c $(FUZZ_DRIVER)
+test_fuzz_fuzz_conf_CPPFLAGS = $(FUZZ_CPPFLAGS)
+test_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_LINK)
+test_fuzz_fuzz_conf_LDADD = store/libstore.a $(LIB_CONF) $(YAML_LIBS) $(EV_LIBS)

@@ -209,6 +209,8 @@ class Lab:
         run(["ip", "link", "add", "name", ifa, "netns", self.space(a), "type", "veth",
              "peer", "name", ifb, "netns", self.space(b)])
         for name, dev, addrs in ((a, ifa, addrs_a), (b, ifb, addrs_b)):
+            # Cables that have long been up: no link-local address is still under detection.
+            self.exec(name, "sysctl", "-qw", f"net.ipv6.conf.{dev}.accept_dad=0")
             for addr in addrs:
                 extra = ["nodad"] if ":" in addr else []
                 self.ip(name, "addr", "add", addr, "dev", dev, *extra)

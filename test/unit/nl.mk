@@ -3,3 +3,8 @@
 # test_unit_test_X_SOURCES = test/unit/test_X.c
 # test_unit_test_X_CPPFLAGS = $(UNIT_CPPFLAGS)
 # test_unit_test_X_LDADD = ... $(CHECK_LIBS)
+check_PROGRAMS += test/unit/test_nl
+TESTS += test/unit/test_nl
+test_unit_test_nl_SOURCES = test/unit/test_nl.c test/unit/netns.h
+test_unit_test_nl_CPPFLAGS = $(UNIT_CPPFLAGS) $(MNL_CFLAGS)
+test_unit_test_nl_LDADD = $(LIB_NL) $(LIB_BASE) $(MNL_LIBS) $(EV_LIBS) $(CHECK_LIBS)

@@ -60,8 +60,8 @@ static inline void dir_free(struct store_dir *d)
 static inline struct store *dir_open(const struct store_dir *d)
 {
 	struct err err;
-	struct store *s = store_directory_open(NULL, fcntl(d->fd, F_DUPFD_CLOEXEC, 3), d->path, NULL,
-					       NULL, &err);
+	struct store *s = store_directory_open(NULL, fcntl(d->fd, F_DUPFD_CLOEXEC, 3), d->path,
+					       NULL, NULL, &err);
 
 	ck_assert_msg(s != NULL, "%s", err.text);
 	return s;

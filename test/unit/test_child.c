@@ -66,6 +66,7 @@ static void child_main(void)
 	child_ready(&child, true, "");
 	child_ready(&child, true, "");
 	child_run(&child, &ops, NULL);
+	child_free(&child);
 	_exit(EXIT_STARTED);
 }
 

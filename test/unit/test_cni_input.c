@@ -6,7 +6,7 @@
 #include "cni/input.h"
 #include "unit.h"
 
-#define BASE "\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"type\":\"selvage\""
+#define BASE	   "\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"type\":\"selvage\""
 #define CONF(more) "{" BASE more "}"
 
 static const struct cni_env add_env = { "ADD", "abc", "/run/netns/p", "eth0", NULL };
@@ -92,12 +92,16 @@ START_TEST(configuration)
 		{ CONF("") "x", CNI_E_DECODE, "JSON" },
 		{ CONF("") "{}", CNI_E_DECODE, "JSON" },
 		{ "{}", CNI_E_VERSION, "missing" },
-		{ "{\"cniVersion\":\"0.1.0\",\"name\":\"n\",\"type\":\"s\"}", CNI_E_VERSION, "0.3.1" },
-		{ "{\"cniVersion\":\"0.2.0\",\"name\":\"n\",\"type\":\"s\"}", CNI_E_VERSION, "0.3.1" },
-		{ "{\"cniVersion\":\"1.1.0\",\"name\":\"n\",\"type\":\"s\"}", CNI_E_VERSION, "1.0.0" },
+		{ "{\"cniVersion\":\"0.1.0\",\"name\":\"n\",\"type\":\"s\"}", CNI_E_VERSION,
+		  "0.3.1" },
+		{ "{\"cniVersion\":\"0.2.0\",\"name\":\"n\",\"type\":\"s\"}", CNI_E_VERSION,
+		  "0.3.1" },
+		{ "{\"cniVersion\":\"1.1.0\",\"name\":\"n\",\"type\":\"s\"}", CNI_E_VERSION,
+		  "1.0.0" },
 		{ "{\"cniVersion\":1,\"name\":\"n\",\"type\":\"s\"}", CNI_E_CONFIG, "cniVersion" },
 		{ "{\"cniVersion\":\"1.0.0\",\"type\":\"s\"}", CNI_E_CONFIG, "name" },
-		{ "{\"cniVersion\":\"1.0.0\",\"name\":\"-\",\"type\":\"s\"}", CNI_E_CONFIG, "name" },
+		{ "{\"cniVersion\":\"1.0.0\",\"name\":\"-\",\"type\":\"s\"}", CNI_E_CONFIG,
+		  "name" },
 		{ "{\"cniVersion\":\"1.0.0\",\"name\":\"a\\u0000b\",\"type\":\"s\"}", CNI_E_CONFIG,
 		  "name" },
 		{ "{\"cniVersion\":\"1.0.0\",\"name\":\"n\"}", CNI_E_CONFIG, "type" },
@@ -114,7 +118,8 @@ START_TEST(configuration)
 		{ CONF(",\"args\":{\"cni\":1}"), CNI_E_CONFIG, "args.cni" },
 		{ CONF(",\"args\":{\"cni\":{\"labels\":{}}}"), CNI_E_CONFIG, "labels" },
 		{ CONF(",\"args\":{\"cni\":{\"labels\":[1]}}"), CNI_E_CONFIG, "labels" },
-		{ CONF(",\"args\":{\"cni\":{\"labels\":[{\"value\":\"a\"}]}}"), CNI_E_CONFIG, "labels" },
+		{ CONF(",\"args\":{\"cni\":{\"labels\":[{\"value\":\"a\"}]}}"), CNI_E_CONFIG,
+		  "labels" },
 		{ CONF(",\"args\":{\"cni\":{\"ips\":[1]}}"), CNI_E_CONFIG, "ips" },
 		{ CONF(",\"runtimeConfig\":[]"), CNI_E_CONFIG, "runtimeConfig" },
 		{ CONF(",\"runtimeConfig\":{\"ips\":[\"x\"]}"), CNI_E_CONFIG, "runtimeConfig.ips" },
@@ -154,17 +159,21 @@ START_TEST(a_full_add)
 	static const char conf[] = CONF(
 		",\"run\":\"/r\",\"mtu\":9000,\"ipam\":{\"type\":\"selvage-ipam\"},\"unknown\":[1],"
 		"\"dns\":{\"nameservers\":[\"10.0.0.53\"]},"
-		"\"args\":{\"cni\":{\"labels\":[{\"key\":\"app\",\"value\":\"web\"},{\"key\":\"x\"}],"
+		"\"args\":{\"cni\":{\"labels\":[{\"key\":\"app\",\"value\":\"web\"},{\"key\":\"x\"}"
+		"],"
 		"\"ips\":[\"10.9.9.9\"]}},"
-		"\"runtimeConfig\":{\"ips\":[\"10.0.0.7/24\",\"fd00::7\"],\"mac\":\"02:00:00:00:00:01\","
-		"\"io.kubernetes.cri.pod-annotations\":{\"selvage.io/a\":\"1\",\"other.io/b\":\"2\"}}");
+		"\"runtimeConfig\":{\"ips\":[\"10.0.0.7/"
+		"24\",\"fd00::7\"],\"mac\":\"02:00:00:00:00:01\","
+		"\"io.kubernetes.cri.pod-annotations\":{\"selvage.io/a\":\"1\",\"other.io/"
+		"b\":\"2\"}}");
 	struct cni_env env = add_env;
 	struct cni_request r;
 	struct cni_error e;
 	char text[ADDR_STRLEN];
 
-	env.args = "K8S_POD_UID=u;FOO=1;IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0;"
-		   "K8S_POD_INFRA_CONTAINER_ID=abc;IP=10.1.1.1";
+	env.args =
+		"K8S_POD_UID=u;FOO=1;IgnoreUnknown=1;K8S_POD_NAMESPACE=default;K8S_POD_NAME=web-0;"
+		"K8S_POD_INFRA_CONTAINER_ID=abc;IP=10.1.1.1";
 	ck_assert_msg(!parse(&r, &env, conf, &e), "%s", e.msg);
 	ck_assert_int_eq(r.command, CNI_ADD);
 	ck_assert_int_eq(r.version, CNI_1_0_0);
@@ -221,8 +230,8 @@ START_TEST(del_needs_little)
 	struct cni_request r;
 	struct cni_error e;
 
-	ck_assert_msg(!parse(&r, &env, CONF(",\"mtu\":\"x\",\"ipam\":1,\"prevResult\":{}"), &e), "%s",
-		      e.msg);
+	ck_assert_msg(!parse(&r, &env, CONF(",\"mtu\":\"x\",\"ipam\":1,\"prevResult\":{}"), &e),
+		      "%s", e.msg);
 	ck_assert_int_eq(r.command, CNI_DEL);
 	ck_assert_str_eq(r.add.network, "net");
 	cni_request_free(&r);
@@ -231,11 +240,13 @@ END_TEST
 
 START_TEST(check_reads_prev_result)
 {
-	static const char conf[] = CONF(
-		",\"prevResult\":{\"interfaces\":[{\"name\":\"calix\"},{\"name\":\"eth0\",\"sandbox\":"
-		"\"/run/netns/p\"},{\"name\":\"tap0\",\"sandbox\":\"/run/netns/p\"}],\"ips\":["
-		"{\"address\":\"10.0.0.7/32\",\"interface\":1},{\"address\":\"10.9.0.1/24\",\"interface\":2},"
-		"{\"address\":\"fd00::7/128\"}]}");
+	static const char conf[] =
+		CONF(",\"prevResult\":{\"interfaces\":[{\"name\":\"calix\"},{\"name\":\"eth0\","
+		     "\"sandbox\":"
+		     "\"/run/netns/p\"},{\"name\":\"tap0\",\"sandbox\":\"/run/netns/p\"}],\"ips\":["
+		     "{\"address\":\"10.0.0.7/32\",\"interface\":1},{\"address\":\"10.9.0.1/"
+		     "24\",\"interface\":2},"
+		     "{\"address\":\"fd00::7/128\"}]}");
 	struct cni_env env = add_env, old = add_env;
 	struct cni_request r;
 	struct cni_error e;
@@ -253,8 +264,8 @@ START_TEST(check_reads_prev_result)
 	expect_error(&env, CONF(",\"prevResult\":{\"ips\":[{\"address\":\"x\"}]}"), CNI_E_CONFIG,
 		     "address");
 	expect_error(&env, CONF(",\"prevResult\":{\"ips\":1}"), CNI_E_CONFIG, "ips");
-	expect_error(&old, "{\"cniVersion\":\"0.3.1\",\"name\":\"n\",\"type\":\"s\"}", CNI_E_VERSION,
-		     "CHECK");
+	expect_error(&old, "{\"cniVersion\":\"0.3.1\",\"name\":\"n\",\"type\":\"s\"}",
+		     CNI_E_VERSION, "CHECK");
 }
 END_TEST
 

@@ -38,8 +38,9 @@ static struct json_object *add_result(enum cni_version v, struct json_object *dn
 {
 	static struct m_cni_ip ips[2];
 	struct cni_request r = { .version = v, .dns = dns };
-	struct m_cni_result m = { "cali0123456789a", "ee:ee:ee:ee:ee:ee", "02:00:00:00:00:01", 1500,
-				  { 2, ips } };
+	struct m_cni_result m = {
+		"cali0123456789a", "ee:ee:ee:ee:ee:ee", "02:00:00:00:00:01", 1500, { 2, ips }
+	};
 
 	r.add.ifname = "eth0";
 	r.add.netns = "/run/netns/a\"b";
@@ -52,12 +53,12 @@ static struct json_object *add_result(enum cni_version v, struct json_object *dn
 
 static void check_add(enum cni_version v)
 {
-	static const char *const families[] = { "4", "6" }, *const addresses[] = { "10.0.0.7/32",
-										   "fd00::7/128" },
-			  *const gws[] = { "169.254.1.1", "fe80::1" },
-			  *const dsts[] = { "0.0.0.0/0", "::/0" };
-	struct json_object *o = add_result(v, NULL), *ifs = at(o, "interfaces"), *ips = at(o, "ips"),
-			   *routes = at(o, "routes");
+	static const char *const families[] = { "4", "6" },
+				 *const addresses[] = { "10.0.0.7/32", "fd00::7/128" },
+				 *const gws[] = { "169.254.1.1", "fe80::1" },
+				 *const dsts[] = { "0.0.0.0/0", "::/0" };
+	struct json_object *o = add_result(v, NULL), *ifs = at(o, "interfaces"),
+			   *ips = at(o, "ips"), *routes = at(o, "routes");
 
 	ck_assert_str_eq(text_at(o, "cniVersion"), cni_versions[v]);
 	ck_assert_uint_eq(json_object_array_length(ifs), 2);
@@ -98,7 +99,8 @@ END_TEST
 
 START_TEST(dns_is_passed_on)
 {
-	struct json_object *dns = json_tokener_parse("{\"nameservers\":[\"10.0.0.53\"],\"domain\":\"x\"}");
+	struct json_object *dns =
+		json_tokener_parse("{\"nameservers\":[\"10.0.0.53\"],\"domain\":\"x\"}");
 	struct json_object *o = add_result(CNI_1_0_0, dns);
 	ck_assert_int_eq(json_object_equal(at(o, "dns"), dns), 1);
 	json_object_put(o);

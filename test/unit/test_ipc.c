@@ -21,8 +21,9 @@ struct end {
 	unsigned messages, closes, drains;
 	unsigned free_at; /* in on_msg: free the channel at that message */
 	bool free_on_drain;
-	int fd;	       /* the last descriptor received */
-	uint32_t last; /* the last M_NHG_DEL's id */
+	size_t at_drain; /* the backlog then */
+	int fd;		 /* the last descriptor received */
+	uint32_t last;	 /* the last M_NHG_DEL's id */
 	bool in_order;
 	char why[512];
 	char text[64];
@@ -78,6 +79,7 @@ static void on_drain(struct ipc *ipc, void *arg)
 	struct end *e = arg;
 
 	e->drains++;
+	e->at_drain = ipc_backlog(ipc);
 	if (e->free_on_drain) {
 		ipc_free(ipc);
 		e->ipc = NULL;
@@ -182,6 +184,8 @@ START_TEST(what_the_socket_does_not_take_is_queued)
 	turn(2000);
 	ck_assert_uint_eq(ipc_backlog(a.ipc), 0);
 	ck_assert_uint_eq(a.drains, 1);
+	ck_assert_uint_gt(a.at_drain, 0);
+	ck_assert_uint_lt(a.at_drain, IPC_LOW);
 	ck_assert_uint_eq(b.messages, 320);
 	ck_assert(b.in_order);
 	ck_assert_uint_eq(b.last, 100);
@@ -349,8 +353,9 @@ START_TEST(the_other_end_closing_is_told_once)
 }
 END_TEST
 
-/* A child that dies says why first; our own unread messages to it must not hide that. */
-START_TEST(last_words_are_heard)
+/* A child that dies says why first; our own unread messages to it must not hide that, whether or
+ * not we send another one afterwards. */
+static void hear_last_words(bool send_more)
 {
 	struct m_fatal words = { "port 179 is taken" };
 	struct err err;
@@ -360,12 +365,19 @@ START_TEST(last_words_are_heard)
 		send_id(a.ipc, i);
 	ck_assert(!ipc_sync_send(raw, M_FATAL, &words, NULL, 0, &err));
 	close(raw);
-	send_id(a.ipc, 11); /* EPIPE */
+	if (send_more)
+		send_id(a.ipc, 11);
 	turn(5);
 	ck_assert_str_eq(a.text, "port 179 is taken");
 	ck_assert_uint_eq(a.closes, 1);
 	ck_assert_str_eq(a.why, "closed by the other end");
 	teardown();
+}
+
+START_TEST(last_words_are_heard)
+{
+	hear_last_words(false);
+	hear_last_words(true);
 }
 END_TEST
 

@@ -44,8 +44,8 @@ START_TEST(a_refusal_has_errno_and_text)
 
 	/* The kernel explains this one in words. */
 	void *head;
-	struct nlmsghdr *nlh = nl_request(nl, RTM_NEWROUTE, NLM_F_CREATE, sizeof(struct rtmsg),
-					  &head);
+	struct nlmsghdr *nlh =
+		nl_request(nl, RTM_NEWROUTE, NLM_F_CREATE, sizeof(struct rtmsg), &head);
 	((struct rtmsg *)head)->rtm_family = AF_INET;
 	((struct rtmsg *)head)->rtm_dst_len = 77;
 	ck_assert_int_eq(nl_talk(nl, nlh, &err), -1);
@@ -246,8 +246,8 @@ START_TEST(errors_of_a_batch_have_their_cookies)
 	}
 	ck_assert_int_eq(nl_batch_flush(b, &err), 0);
 	ck_assert_uint_eq(r.n, 14);
-	static const unsigned want[] = { 0, 99, 100, 200, 201, 202, 203, 204, 205, 206, 207, 208,
-					 209, 449 };
+	static const unsigned want[] = { 0,   99,  100, 200, 201, 202, 203,
+					 204, 205, 206, 207, 208, 209, 449 };
 	for (unsigned i = 0; i < 14; i++) {
 		ck_assert_uint_eq(r.cookie[i], 7000 + want[i]);
 		ck_assert_int_eq(r.errnum[i], ENODEV);
@@ -300,7 +300,7 @@ END_TEST
 /* --- events --- */
 
 struct seen {
-	unsigned events, lost;
+	unsigned events, links, lost;
 	struct ev_loop *loop;
 };
 
@@ -310,6 +310,8 @@ static void on_event(void *arg, const struct nlmsghdr *nlh)
 
 	if (nlh->nlmsg_type == RTM_NEWROUTE || nlh->nlmsg_type == RTM_DELROUTE)
 		s->events++;
+	if (nlh->nlmsg_type == RTM_NEWLINK || nlh->nlmsg_type == RTM_DELLINK)
+		s->links++;
 }
 
 static void on_lost(void *arg)
@@ -341,7 +343,7 @@ static void flood(struct nl *nl, unsigned n)
 
 START_TEST(own_changes_are_filtered_others_come)
 {
-	static const int groups[] = { RTNLGRP_IPV4_ROUTE, 0 };
+	static const int groups[] = { RTNLGRP_IPV4_ROUTE, RTNLGRP_LINK, 0 };
 	struct seen s = { 0 };
 	struct err err;
 
@@ -349,8 +351,8 @@ START_TEST(own_changes_are_filtered_others_come)
 	SH("ip link add a0 type veth peer name a1; ip link set a0 up");
 	s.loop = ev_loop_new(0);
 	struct nl *nl = open_nl();
-	struct nl_events *ev = nl_events_open(s.loop, NETLINK_ROUTE, groups, nl_portid(nl),
-					      &events_ops, &s, &err);
+	struct nl_events *ev =
+		nl_events_open(s.loop, NETLINK_ROUTE, groups, nl_portid(nl), &events_ops, &s, &err);
 	ck_assert_ptr_nonnull(ev);
 	flood(nl, 20000);
 	run_pending(s.loop);
@@ -359,6 +361,13 @@ START_TEST(own_changes_are_filtered_others_come)
 	SH("ip route add 192.0.2.0/24 dev a0");
 	run_pending(s.loop);
 	ck_assert_uint_eq(s.events, 1);
+	/* Of links we want to hear even what we did. */
+	SH("ip link add b0 type veth peer name b1");
+	run_pending(s.loop);
+	s.links = 0;
+	ck_assert_int_eq(nl_talk(nl, del_link(nl, "b0"), &err), 0);
+	run_pending(s.loop);
+	ck_assert_uint_eq(s.links, 2);
 	nl_events_close(ev);
 	nl_close(nl);
 	ev_loop_destroy(s.loop);
@@ -395,5 +404,6 @@ END_TEST
 
 UNIT_MAIN("nl", a_refusal_has_errno_and_text, get_and_dump,
 	  a_dump_given_up_leaves_the_socket_usable, an_interrupted_dump_is_repeated,
-	  repetitions_are_bounded, errors_of_a_batch_have_their_cookies, only_a_route_socket_is_taken,
-	  own_changes_are_filtered_others_come, an_overflow_is_told_and_the_socket_goes_on)
+	  repetitions_are_bounded, errors_of_a_batch_have_their_cookies,
+	  only_a_route_socket_is_taken, own_changes_are_filtered_others_come,
+	  an_overflow_is_told_and_the_socket_goes_on)

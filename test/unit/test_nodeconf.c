@@ -138,8 +138,10 @@ START_TEST(later_features_warn)
 	ck_assert_ptr_nonnull(c);
 	ck_assert_uint_eq(c->warnings.n, 5);
 	ck_assert(has_warning(c, "bgp.defaults.bfd: taken, but this version has no BFD yet"));
-	ck_assert(has_warning(c, "bgp.defaults.role: taken, but this version has no BGP roles yet"));
-	ck_assert(has_warning(c, "bgp.defaults.addPath: taken, but this version has no add-path yet"));
+	ck_assert(
+		has_warning(c, "bgp.defaults.role: taken, but this version has no BGP roles yet"));
+	ck_assert(has_warning(c,
+			      "bgp.defaults.addPath: taken, but this version has no add-path yet"));
 	nodeconf_free(c);
 }
 END_TEST
@@ -149,9 +151,11 @@ START_TEST(errors)
 	static const struct {
 		const char *text, *expect;
 	} rows[] = {
-		{ "datastore: {kind: kubernetes}", "n.yaml:1:19: datastore.kind: this version reads a "
-						   "directory only" },
-		{ "datastore: {path: r.d}", "n.yaml:1:19: datastore.path: \"r.d\" is not an absolute" },
+		{ "datastore: {kind: kubernetes}",
+		  "n.yaml:1:19: datastore.kind: this version reads a "
+		  "directory only" },
+		{ "datastore: {path: r.d}",
+		  "n.yaml:1:19: datastore.path: \"r.d\" is not an absolute" },
 		{ "datastore: {path: ''}", "n.yaml:1:19: datastore.path: is empty" },
 		{ "state: {dir: x}", "n.yaml:1:14: state.dir: \"x\" is not an absolute path" },
 		{ "state: {run: ./x}", "n.yaml:1:14: state.run: \"./x\" is not an absolute path" },
@@ -161,40 +165,57 @@ START_TEST(errors)
 		{ "node: {name: -a}", "n.yaml:1:14: node.name: " },
 		{ "node: {name: a..b}", "n.yaml:1:14: node.name: " },
 		{ "node: {address: [10.0.0.1]}", "n.yaml:1:18: node.address[0]: " },
-		{ "node: {address: [10.0.0.1/24, 10.0.1.1/24]}", "n.yaml:1:31: node.address: more than "
-								 "one IPv4 address" },
-		{ "node: {address: [127.0.0.1/8]}", "n.yaml:1:18: node.address: 127.0.0.1/8 cannot" },
-		{ "node: {address: ['fe80::1/64']}", "n.yaml:1:18: node.address: fe80::1/64 cannot" },
+		{ "node: {address: [10.0.0.1/24, 10.0.1.1/24]}",
+		  "n.yaml:1:31: node.address: more than "
+		  "one IPv4 address" },
+		{ "node: {address: [127.0.0.1/8]}",
+		  "n.yaml:1:18: node.address: 127.0.0.1/8 cannot" },
+		{ "node: {address: ['fe80::1/64']}",
+		  "n.yaml:1:18: node.address: fe80::1/64 cannot" },
 		{ "node: {address: [10.0.0.0/24]}", "n.yaml:1:18: node.address: 10.0.0.0/24 is the "
 						    "network itself" },
-		{ "node: {addressFrom: {interface: e, reach: 1.1.1.1}}", "n.yaml:1:21: node.addressFrom: "
-									 "set one of" },
+		{ "node: {addressFrom: {interface: e, reach: 1.1.1.1}}",
+		  "n.yaml:1:21: node.addressFrom: "
+		  "set one of" },
 		{ "node: {address: [10.0.0.1/24], addressFrom: {interface: e}}",
 		  "n.yaml:1:45: node.addressFrom: node.address is set too" },
 		{ "bgp: {asn: 23456}", "n.yaml:1:12: bgp.asn: 23456 is reserved" },
 		{ "bgp: {routerID: '::1'}", "n.yaml:1:17: bgp.routerID: must be an IPv4 address" },
-		{ "bgp: {routerID: 0.0.0.0}", "n.yaml:1:17: bgp.routerID: must be an IPv4 address" },
-		{ "bgp: {listen: [{address: 224.0.0.1}]}", "n.yaml:1:16: bgp.listen: 224.0.0.1 cannot" },
-		{ "bgp: {listen: [{address: 'fe80::1'}]}", "n.yaml:1:16: bgp.listen: fe80::1 cannot" },
-		{ "bgp: {listen: [{port: 179}]}", "n.yaml:1:16: bgp.listen[0].address: is missing" },
+		{ "bgp: {routerID: 0.0.0.0}",
+		  "n.yaml:1:17: bgp.routerID: must be an IPv4 address" },
+		{ "bgp: {listen: [{address: 224.0.0.1}]}",
+		  "n.yaml:1:16: bgp.listen: 224.0.0.1 cannot" },
+		{ "bgp: {listen: [{address: 'fe80::1'}]}",
+		  "n.yaml:1:16: bgp.listen: fe80::1 cannot" },
+		{ "bgp: {listen: [{port: 179}]}",
+		  "n.yaml:1:16: bgp.listen[0].address: is missing" },
 		{ "bgp: {listen: [{address: '::'}, {address: '::', port: 179}]}",
 		  "n.yaml:1:33: bgp.listen: :: port 179 is there twice" },
-		{ "bgp: {defaults: {holdTime: 2s}}", "n.yaml:1:17: bgp.defaults: holdTime must be 0" },
-		{ "bgp: {defaults: {holdTime: 3500ms}}", "n.yaml:1:17: bgp.defaults: holdTime must be "
-							 "whole" },
-		{ "bgp: {defaults: {keepaliveTime: 9s}}", "n.yaml:1:17: bgp.defaults: keepaliveTime must "
-							  "be shorter" },
-		{ "bgp: {defaults: {hold: 9s}}", "n.yaml:1:18: unknown key \"hold\" in bgp.defaults; did "
-						 "you mean \"holdTime\"?" },
-		{ "bgp: {export: some}", "n.yaml:1:15: bgp.export: \"some\" is not allowed here; expected "
-					 "one of: node, pools, all" },
+		{ "bgp: {defaults: {holdTime: 2s}}",
+		  "n.yaml:1:17: bgp.defaults: holdTime must be 0" },
+		{ "bgp: {defaults: {holdTime: 3500ms}}",
+		  "n.yaml:1:17: bgp.defaults: holdTime must be "
+		  "whole" },
+		{ "bgp: {defaults: {keepaliveTime: 9s}}",
+		  "n.yaml:1:17: bgp.defaults: keepaliveTime must "
+		  "be shorter" },
+		{ "bgp: {defaults: {hold: 9s}}",
+		  "n.yaml:1:18: unknown key \"hold\" in bgp.defaults; did "
+		  "you mean \"holdTime\"?" },
+		{ "bgp: {export: some}",
+		  "n.yaml:1:15: bgp.export: \"some\" is not allowed here; expected "
+		  "one of: node, pools, all" },
 		{ "bgp: {dynamicNeighbors: [{prefix: 10.0.0.0/8, passwordFile: k}]}",
-		  "n.yaml:1:26: bgp.dynamicNeighbors[0].passwordFile: \"k\" is not an absolute path" },
-		{ "dataplane: {mtu: 1200}", "n.yaml:1:18: dataplane.mtu: 1200 is less than IPv6 needs" },
-		{ "dataplane: {mtu: big}", "n.yaml:1:18: dataplane.mtu: \"big\" is not allowed here; "
-					   "expected auto or a whole number" },
+		  "n.yaml:1:26: bgp.dynamicNeighbors[0].passwordFile: \"k\" is not an absolute "
+		  "path" },
+		{ "dataplane: {mtu: 1200}",
+		  "n.yaml:1:18: dataplane.mtu: 1200 is less than IPv6 needs" },
+		{ "dataplane: {mtu: big}",
+		  "n.yaml:1:18: dataplane.mtu: \"big\" is not allowed here; "
+		  "expected auto or a whole number" },
 		{ "dataplane: {routeTable: 255}", "n.yaml:1:25: dataplane.routeTable: 255 is" },
-		{ "metrics: {listen: 9091}", "n.yaml:1:19: metrics.listen: \"9091\" is not an address" },
+		{ "metrics: {listen: 9091}",
+		  "n.yaml:1:19: metrics.listen: \"9091\" is not an address" },
 		{ "metrics: {listen: '::1:9091'}", "n.yaml:1:19: metrics.listen: " },
 		{ "metrics: {listen: '127.0.0.1:0'}", "n.yaml:1:19: metrics.listen: " },
 		{ "log: {level: loud}", "n.yaml:1:14: log.level: \"loud\" is not allowed here" },
@@ -282,8 +303,9 @@ END_TEST
 START_TEST(extra_merge)
 {
 	struct conf_bgp_extra base = { .hold_time = 9000, .interface = "", .max_prefixes = 3 };
-	struct conf_bgp_extra over = { .hold_time = 0, .keepalive = 5000, .interface = "eth0",
-				       .passive = true };
+	struct conf_bgp_extra over = {
+		.hold_time = 0, .keepalive = 5000, .interface = "eth0", .passive = true
+	};
 	struct doc *docs;
 	struct err err;
 
@@ -336,18 +358,21 @@ static void check_page(const struct field *f, const char *path)
 		const char *text = entry(key);
 
 		/* The first letter is a capital there. */
-		ck_assert_msg(f->help && strstr(text, f->help + 1), "%s: no \"%s\" in: %s", key, f->help,
-			      text);
+		ck_assert_msg(f->help && strstr(text, f->help + 1), "%s: no \"%s\" in: %s", key,
+			      f->help, text);
 		if (f->type != F_MAP && !f->required) {
 			const char *def = f->def ? (*f->def ? f->def : "empty") : "none";
 
-			ck_assert_msg(strstr(text, arena_printf(&arena, "\nDefault: %s.\n", def)) != NULL,
+			ck_assert_msg(strstr(text, arena_printf(&arena, "\nDefault: %s.\n", def)) !=
+					      NULL,
 				      "%s: no default %s in: %s", key, def, text);
 		}
 		for (int i = 0; f->type == F_ENUM && f->words[i]; i++)
-			ck_assert_msg(strstr(text, f->words[i]) != NULL, "%s: no %s", key, f->words[i]);
+			ck_assert_msg(strstr(text, f->words[i]) != NULL, "%s: no %s", key,
+				      f->words[i]);
 		if (f->sub)
-			check_page(f->sub, f->type == F_LIST ? arena_printf(&arena, "%s[]", key) : key);
+			check_page(f->sub,
+				   f->type == F_LIST ? arena_printf(&arena, "%s[]", key) : key);
 	}
 }
 

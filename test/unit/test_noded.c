@@ -102,7 +102,8 @@ START_TEST(run_folder_has_one_noded)
 	char pid[32];
 	snprintf(pid, sizeof(pid), "pid %ld", (long)getpid());
 	ck_assert_int_lt(dirs_open_run(under(0, "a/b/run"), &lock2, &err), 0);
-	ck_assert_msg(strstr(err.text, pid) && strstr(err.text, under(1, "a/b/run")), "%s", err.text);
+	ck_assert_msg(strstr(err.text, pid) && strstr(err.text, under(1, "a/b/run")), "%s",
+		      err.text);
 	close(lock);
 	int again = dirs_open_run(under(0, "a/b/run"), &lock, &err);
 	ck_assert_msg(again >= 0, "%s", err.text);
@@ -115,6 +116,13 @@ START_TEST(run_folder_has_one_noded)
 	touch(under(0, "a/b/run/empty/file"));
 	ck_assert_int_lt(dirs_open_chroot(again, &err), 0);
 	ck_assert_ptr_nonnull(strstr(err.text, "not empty"));
+
+	/* A DEL that a plugin left before noded's first start. */
+	ck_assert(!mkdir(under(0, "a/b/run/spool"), 0750));
+	touch(under(0, "a/b/run/spool/del-1"));
+	ck_assert_msg(dirs_open_spool(again, UID, &err) >= 0, "%s", err.text);
+	ck_assert(!stat(under(0, "a/b/run/spool/del-1"), &st) && st.st_uid == UID);
+	ck_assert(!stat(under(0, "a/b/run/spool"), &st) && st.st_uid == UID);
 	drop_base();
 }
 END_TEST
@@ -166,8 +174,8 @@ START_TEST(wrong_folders_are_named)
 	ck_assert(!stat(base, &st) && st.st_uid == 0);
 
 	ck_assert_int_lt(dirs_open_store(under(0, "none"), &err), 0);
-	ck_assert_msg(strstr(err.text, "datastore.path") && strstr(err.text, "does not exist"), "%s",
-		      err.text);
+	ck_assert_msg(strstr(err.text, "datastore.path") && strstr(err.text, "does not exist"),
+		      "%s", err.text);
 	ck_assert_int_lt(dirs_open_store(under(0, "file"), &err), 0);
 	ck_assert_ptr_nonnull(strstr(err.text, "datastore.path"));
 	drop_base();
@@ -184,10 +192,12 @@ static int try_connect(const struct sockaddr_in *sin)
 	return r;
 }
 
-/* A port that was free a moment ago: a listener on port 0 would not keep its port over a refusal. */
+/* A port that was free a moment ago: a listener on port 0 would not keep its port over a refusal.
+ */
 static uint16_t free_port(void)
 {
-	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(sin);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
@@ -225,7 +235,8 @@ START_TEST(listeners_refuse_and_come_back)
 	ck_assert_msg(strstr(who, me), "%s", who);
 	ck_assert_int_eq(listeners_open(&taken, &conf, &err), -1);
 	snprintf(port, sizeof(port), "port %u", want.port);
-	ck_assert_msg(strstr(err.text, "127.0.0.1") && strstr(err.text, port) && strstr(err.text, me),
+	ck_assert_msg(strstr(err.text, "127.0.0.1") && strstr(err.text, port) &&
+			      strstr(err.text, me),
 		      "%s", err.text);
 	listeners_close(&l);
 	ck_assert_int_eq(portowner_find((uint16_t)want.port, who, sizeof(who)), -1);

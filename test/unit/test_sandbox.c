@@ -129,7 +129,8 @@ static int in_chroot(void)
 
 static int half_privileged(void)
 {
-	/* Without the right to change user, asking for another one must fail, not go on as we are. */
+	/* Without the right to change user, asking for another one must fail, not go on as we are.
+	 */
 	struct sandbox drop = { 0, 0, -1, false }, s = { UID, GID, -1, false };
 	struct err err = { 0 };
 	WRONG_UNLESS(1, !sandbox_enter(&drop, &err));

@@ -110,13 +110,14 @@ END_TEST
 
 START_TEST(values)
 {
-	ck_assert_int_eq(read_text("str: hello\nflag: false\nu32: 4294967295\nranged: 10\nword: auto\n"
-				   "s32: -5\nf64: -1.5e3\nasn: 1.10\nduration: 1m\naddr: fd00::1\n"
-				   "prefix: 10.1.0.0/16\nifaddr: 10.0.0.1/24\ncolor: red\n"
-				   "map: {depth: 3}\nnumbers: []\n"
-				   "items: [{name: x, port: 1}, {name: y}]\nnames: [p, 'q']\n"
-				   "labels: {a.b/c: d, n: 5, e: }\nraw: {k: [1]}\nold: [anything]\n"),
-			 0);
+	ck_assert_int_eq(
+		read_text("str: hello\nflag: false\nu32: 4294967295\nranged: 10\nword: auto\n"
+			  "s32: -5\nf64: -1.5e3\nasn: 1.10\nduration: 1m\naddr: fd00::1\n"
+			  "prefix: 10.1.0.0/16\nifaddr: 10.0.0.1/24\ncolor: red\n"
+			  "map: {depth: 3}\nnumbers: []\n"
+			  "items: [{name: x, port: 1}, {name: y}]\nnames: [p, 'q']\n"
+			  "labels: {a.b/c: d, n: 5, e: }\nraw: {k: [1]}\nold: [anything]\n"),
+		0);
 	ck_assert_str_eq(out.str, "hello");
 	ck_assert(!out.flag);
 	ck_assert_uint_eq(out.u32, 4294967295u);
@@ -153,44 +154,57 @@ START_TEST(messages)
 	} rows[] = {
 		{ "colr: red", "f:1:1: unknown key \"colr\"; did you mean \"color\"?" },
 		{ "zzz: red", "f:1:1: unknown key \"zzz\"" },
-		{ "map:\n  dpeth: 1", "f:2:3: unknown key \"dpeth\" in map; did you mean \"depth\"?" },
+		{ "map:\n  dpeth: 1",
+		  "f:2:3: unknown key \"dpeth\" in map; did you mean \"depth\"?" },
 		{ "flag: yes", "f:1:7: flag: \"yes\" is not allowed here; expected true or false" },
-		{ "flag: \"true\"", "f:1:7: flag: \"true\" is not allowed here; expected true or false "
-				    "without quotes" },
-		{ "flag: [true]", "f:1:7: flag: a list is not allowed here; expected true or false" },
-		{ "u32: -1", "f:1:6: u32: \"-1\" is not allowed here; expected a whole number from 0 to "
-			     "4294967295" },
+		{ "flag: \"true\"",
+		  "f:1:7: flag: \"true\" is not allowed here; expected true or false "
+		  "without quotes" },
+		{ "flag: [true]",
+		  "f:1:7: flag: a list is not allowed here; expected true or false" },
+		{ "u32: -1",
+		  "f:1:6: u32: \"-1\" is not allowed here; expected a whole number from 0 to "
+		  "4294967295" },
 		{ "u32: 4294967296", "f:1:6: u32: \"4294967296\"" },
 		{ "u32: 99999999999999999999", "f:1:6: u32: " },
 		{ "u32: 0x10", "f:1:6: u32: " },
-		{ "u32: '5'", "f:1:6: u32: \"5\" is not allowed here; expected a whole number from 0 to "
-			      "4294967295 without quotes" },
-		{ "ranged: 11", "f:1:9: ranged: \"11\" is not allowed here; expected a whole number "
-				"from 1 to 10" },
+		{ "u32: '5'",
+		  "f:1:6: u32: \"5\" is not allowed here; expected a whole number from 0 to "
+		  "4294967295 without quotes" },
+		{ "ranged: 11",
+		  "f:1:9: ranged: \"11\" is not allowed here; expected a whole number "
+		  "from 1 to 10" },
 		{ "ranged: 0", "f:1:9: ranged: " },
-		{ "word: 501", "f:1:7: word: \"501\" is not allowed here; expected auto or main or a "
-			       "whole number from 1 to 500" },
-		{ "s32: -6", "f:1:6: s32: \"-6\" is not allowed here; expected a whole number from -5 "
-			     "to 5" },
+		{ "word: 501",
+		  "f:1:7: word: \"501\" is not allowed here; expected auto or main or a "
+		  "whole number from 1 to 500" },
+		{ "s32: -6",
+		  "f:1:6: s32: \"-6\" is not allowed here; expected a whole number from -5 "
+		  "to 5" },
 		{ "f64: 0x1p3", "f:1:6: f64: " },
 		{ "f64: inf", "f:1:6: f64: " },
 		{ "asn: 0", "f:1:6: asn: " },
 		{ "asn: 4294967296", "f:1:6: asn: " },
 		{ "asn: 65536.1", "f:1:6: asn: " },
 		{ "asn: 1.2.3", "f:1:6: asn: " },
-		{ "duration: 9", "f:1:11: duration: \"9\" is not allowed here; expected a time with its "
-				 "unit, like 9s, 100ms or 1m30s" },
-		{ "duration: 61s", "f:1:11: duration: \"61s\" is not allowed here; expected a time from "
-				   "0s to 60s" },
+		{ "duration: 9",
+		  "f:1:11: duration: \"9\" is not allowed here; expected a time with its "
+		  "unit, like 9s, 100ms or 1m30s" },
+		{ "duration: 61s",
+		  "f:1:11: duration: \"61s\" is not allowed here; expected a time from "
+		  "0s to 60s" },
 		{ "addr: 10.0.0.1/8", "f:1:7: addr: " },
 		{ "addr: fe80::1%eth0", "f:1:7: addr: " },
-		{ "prefix: 10.0.0.1/8", "f:1:9: prefix: \"10.0.0.1/8\" has bits set behind its length; "
-					"the network is 10.0.0.0/8" },
+		{ "prefix: 10.0.0.1/8",
+		  "f:1:9: prefix: \"10.0.0.1/8\" has bits set behind its length; "
+		  "the network is 10.0.0.0/8" },
 		{ "prefix: 10.0.0.0/33", "f:1:9: prefix: " },
-		{ "ifaddr: 10.0.0.1", "f:1:9: ifaddr: \"10.0.0.1\" is not allowed here; expected an "
-				      "address with its length, like 10.0.0.1/24" },
-		{ "color: gren", "f:1:8: color: \"gren\" is not allowed here; expected one of: red, "
-				 "green; did you mean \"green\"?" },
+		{ "ifaddr: 10.0.0.1",
+		  "f:1:9: ifaddr: \"10.0.0.1\" is not allowed here; expected an "
+		  "address with its length, like 10.0.0.1/24" },
+		{ "color: gren",
+		  "f:1:8: color: \"gren\" is not allowed here; expected one of: red, "
+		  "green; did you mean \"green\"?" },
 		{ "map: 5", "f:1:6: map: \"5\" is not allowed here; expected a mapping" },
 		{ "numbers: 5", "f:1:10: numbers: \"5\" is not allowed here; expected a list" },
 		{ "numbers: [1, 10]", "f:1:14: numbers[1]: \"10\" is not allowed here" },
@@ -220,7 +234,8 @@ START_TEST(all_errors_in_order)
 	ck_assert_uint_eq(problems.n, 6);
 	for (unsigned i = 0, line = 1; i < problems.n; i++) {
 		snprintf(text, sizeof(text), "f:%u:", line);
-		ck_assert_msg(!strncmp(problems.text[i], text, strlen(text)), "%s", problems.text[i]);
+		ck_assert_msg(!strncmp(problems.text[i], text, strlen(text)), "%s",
+			      problems.text[i]);
 		line += i != 3;
 	}
 }
@@ -232,12 +247,26 @@ START_TEST(durations)
 		const char *text;
 		int64_t ms;
 	} rows[] = {
-		{ "0", 0 },	       { "0s", 0 },	 { "9s", 9000 },	{ "100ms", 100 },
-		{ "1m", 60000 },       { "1h", 3600000 }, { "1m30s", 90000 },	{ "2h0m1s", 7201000 },
-		{ "", -1 },	       { "9", -1 },	 { "s", -1 },		{ "-1s", -1 },
-		{ "1.5s", -1 },	       { "1 s", -1 },	 { "9sec", -1 },	{ "1m30", -1 },
-		{ "00", -1 },	       { "9S", -1 },
-		{ "9223372036854775807h", -1 }, { "99999999999999999999s", -1 },
+		{ "0", 0 },
+		{ "0s", 0 },
+		{ "9s", 9000 },
+		{ "100ms", 100 },
+		{ "1m", 60000 },
+		{ "1h", 3600000 },
+		{ "1m30s", 90000 },
+		{ "2h0m1s", 7201000 },
+		{ "", -1 },
+		{ "9", -1 },
+		{ "s", -1 },
+		{ "-1s", -1 },
+		{ "1.5s", -1 },
+		{ "1 s", -1 },
+		{ "9sec", -1 },
+		{ "1m30", -1 },
+		{ "00", -1 },
+		{ "9S", -1 },
+		{ "9223372036854775807h", -1 },
+		{ "99999999999999999999s", -1 },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)

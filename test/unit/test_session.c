@@ -1,5 +1,5 @@
-/* One bgpd core against a peer that the test plays byte by byte: what goes over the wire, and what bad input
- * leads to.
+/* One bgpd core against a peer that the test plays byte by byte: what goes over the wire, and what
+ * bad input leads to.
  */
 #include "config.h"
 
@@ -104,7 +104,9 @@ static uint8_t read_msg(struct raw *r, unsigned ms)
 static struct bgp_open our_open(void)
 {
 	const family_set both = FAMILY_BIT(FAM_V4) | FAMILY_BIT(FAM_V6);
-	return (struct bgp_open){ .asn = 65002, .hold_time = 90, .id = 0x0A090002,
+	return (struct bgp_open){ .asn = 65002,
+				  .hold_time = 90,
+				  .id = 0x0A090002,
 				  .caps = { .mp = both, .route_refresh = true, .as4 = true } };
 }
 
@@ -170,7 +172,8 @@ START_TEST(our_open_says_all)
 }
 END_TEST
 
-/* Each a message instead of our OPEN, and what it must be answered with (RFC 4271 section 6.1, 6.2). */
+/* Each a message instead of our OPEN, and what it must be answered with (RFC 4271
+ * section 6.1, 6.2). */
 struct bad {
 	const char *what;
 	uint8_t at, byte; /* this byte of a good OPEN is changed */
@@ -386,7 +389,7 @@ START_TEST(bad_update)
 	/* the attributes claim more bytes than there are: RFC 7606 section 4 */
 	static const uint8_t update[] = { 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
 					  0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF,
-					  0,    23,   2,    0,    0,    0,    200 };
+					  0,	23,   2,    0,	  0,	0,    200 };
 	struct bgp_open o = our_open();
 	start(0, 90);
 	dial(&one);
@@ -421,8 +424,8 @@ START_TEST(their_notification)
 }
 END_TEST
 
-/* A long table to a peer that reads slowly: every message whole, KEEPALIVEs in between, and the NOTIFICATION that
- * ends it stands behind a whole message too. */
+/* A long table to a peer that reads slowly: every message whole, KEEPALIVEs in between, and the
+ * NOTIFICATION that ends it stands behind a whole message too. */
 START_TEST(long_table_slow_reader)
 {
 	enum { MANY = 60000 };
@@ -441,8 +444,11 @@ START_TEST(long_table_slow_reader)
 	dial(&one);
 	setsockopt(one.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	establish(&one, &o);
-	struct bgp_session_ctx ctx = { .as4 = true, .ebgp = true, .peer_as = 65001,
-				       .families = o.caps.mp, .max_message = BGP_MAX };
+	struct bgp_session_ctx ctx = { .as4 = true,
+				       .ebgp = true,
+				       .peer_as = 65001,
+				       .families = o.caps.mp,
+				       .max_message = BGP_MAX };
 	static uint8_t scratch[2 * BGP_MAX_EXTENDED];
 	uint64_t last = bgpd_now();
 	lab_run(loop, 1200); /* it reads nothing: the socket is full, a KEEPALIVE waits */

@@ -33,7 +33,8 @@ static int read_all(const char *text)
 	nitems = 0;
 	anonymous = false;
 	problems = (struct problems){ .arena = &arena };
-	ck_assert_msg(!yaml_parse(text, strlen(text), "f.yaml", &arena, &docs, &err), "%s", err.text);
+	ck_assert_msg(!yaml_parse(text, strlen(text), "f.yaml", &arena, &docs, &err), "%s",
+		      err.text);
 	for (struct doc *d = docs; d; d = d->next)
 		rc = model_read(d->root, "f.yaml", &position, on_item, NULL, &problems, &anonymous);
 	return rc;
@@ -50,12 +51,14 @@ static const struct object *one(const char *text)
 	return items[0].object;
 }
 
-#define CALICO(kind, name) "apiVersion: projectcalico.org/v3\nkind: " kind "\nmetadata: {name: " name "}\n"
+#define CALICO(kind, name)                                                                         \
+	"apiVersion: projectcalico.org/v3\nkind: " kind "\nmetadata: {name: " name "}\n"
 
 START_TEST(ippool)
 {
-	const struct object *o = one(CALICO("IPPool", "p") "spec: {cidr: 10.0.0.0/16, ipipMode: Always, "
-							   "vxlanMode: Never, natOutgoing: true}\n");
+	const struct object *o =
+		one(CALICO("IPPool", "p") "spec: {cidr: 10.0.0.0/16, ipipMode: Always, "
+					  "vxlanMode: Never, natOutgoing: true}\n");
 	const struct spec_ippool *p = o->spec;
 
 	ck_assert_int_eq(o->kind, KIND_IPPOOL);
@@ -66,9 +69,10 @@ START_TEST(ippool)
 	ck_assert(p->nat_outgoing);
 	ck_assert_str_eq(p->node_selector, "all()");
 	ck_assert_int_eq(p->assignment_mode, 0);
-	p = one(CALICO("IPPool", "p") "spec: {cidr: 'fd00:1::/48', disabled: true, disableBGPExport: true, "
-				      "nodeSelector: \"has(x)\", allowedUses: [Workload, Tunnel], "
-				      "assignmentMode: Manual}\n")
+	p = one(CALICO("IPPool",
+		       "p") "spec: {cidr: 'fd00:1::/48', disabled: true, disableBGPExport: true, "
+			    "nodeSelector: \"has(x)\", allowedUses: [Workload, Tunnel], "
+			    "assignmentMode: Manual}\n")
 		    ->spec;
 	ck_assert_uint_eq(p->block_size, 122);
 	ck_assert(p->disabled);
@@ -94,8 +98,9 @@ START_TEST(ipam_kinds)
 	ck_assert_int_eq(a->state, AFFINITY_CONFIRMED);
 	ck_assert_str_eq(a->type, "host");
 	ck_assert(!a->deleted);
-	a = one(CALICO("BlockAffinity", "x") "spec: {node: n1, cidr: 10.0.0.0/26, state: '', type: '', "
-					     "deleted: \"true\"}\n")
+	a = one(CALICO("BlockAffinity",
+		       "x") "spec: {node: n1, cidr: 10.0.0.0/26, state: '', type: '', "
+			    "deleted: \"true\"}\n")
 		    ->spec;
 	ck_assert_int_eq(a->state, AFFINITY_CONFIRMED);
 	ck_assert_str_eq(a->type, "host");
@@ -108,7 +113,8 @@ START_TEST(ipam_kinds)
 	ck_assert(c->strict_affinity);
 	ck_assert(c->auto_allocate_blocks);
 	ck_assert_uint_eq(c->max_blocks_per_host, 20);
-	r = one(CALICO("IPReservation", "r") "spec: {reservedCIDRs: [10.0.0.1, 10.0.0.8/29]}\n")->spec;
+	r = one(CALICO("IPReservation", "r") "spec: {reservedCIDRs: [10.0.0.1, 10.0.0.8/29]}\n")
+		    ->spec;
 	ck_assert_uint_eq(r->cidrs.n, 2);
 	ck_assert_uint_eq(((const struct prefix *)r->cidrs.v)[0].len, 32);
 }
@@ -124,17 +130,21 @@ START_TEST(bgp_kinds)
 	ck_assert_uint_eq(c->asn, 0);
 	ck_assert_uint_eq(c->mesh_restart_time, 120000);
 	c = one(CALICO("BGPConfiguration",
-		       "default") "spec: {nodeToNodeMeshEnabled: false, asNumber: 65001, listenPort: 1790,\n"
-				  "  serviceClusterIPs: [{cidr: 10.96.0.0/12}], logSeverityScreen: Info,\n"
+		       "default") "spec: {nodeToNodeMeshEnabled: false, asNumber: 65001, "
+				  "listenPort: 1790,\n"
+				  "  serviceClusterIPs: [{cidr: 10.96.0.0/12}], logSeverityScreen: "
+				  "Info,\n"
 				  "  communities: [{name: a, value: '65001:1'}],\n"
-				  "  prefixAdvertisements: [{cidr: 10.0.0.0/16, communities: [a]}]}\n")
+				  "  prefixAdvertisements: [{cidr: 10.0.0.0/16, communities: "
+				  "[a]}]}\n")
 		    ->spec;
 	ck_assert(!c->node_mesh);
 	ck_assert_uint_eq(c->asn, 65001);
 	ck_assert_uint_eq(c->listen_port, 1790);
 	ck_assert_uint_eq(c->service_cluster_ips.n, 1);
 	ck_assert_uint_eq(((struct cidr_item *)c->service_cluster_ips.v)[0].cidr.len, 12);
-	p = one(CALICO("BGPPeer", "tor1") "spec: {peerIP: '10.0.0.1:1790', asNumber: 65000}\n")->spec;
+	p = one(CALICO("BGPPeer", "tor1") "spec: {peerIP: '10.0.0.1:1790', asNumber: 65000}\n")
+		    ->spec;
 	ck_assert_str_eq(p->peer_ip, "10.0.0.1:1790");
 	ck_assert_uint_eq(p->asn, 65000);
 	ck_assert_uint_eq(p->max_restart_time, 120000);
@@ -142,11 +152,12 @@ START_TEST(bgp_kinds)
 	ck_assert_int_eq(p->source_address, 0);
 	ck_assert(!p->ttl_security_set);
 	ck_assert_ptr_null(p->extra);
-	p = one(CALICO("BGPPeer", "rr") "spec: {nodeSelector: all(), peerSelector: \"has(rr)\", "
-					"nextHopMode: Keep, sourceAddress: None, ttlSecurity: 1, "
-					"keepaliveTime: 20s, filters: [f], reversePeering: Manual, "
-					"numAllowedLocalASNumbers: 2, localASNumber: 1.1, password: "
-					"{secretKeyRef: {name: s, key: k}}}\n")
+	p = one(CALICO("BGPPeer",
+		       "rr") "spec: {nodeSelector: all(), peerSelector: \"has(rr)\", "
+			     "nextHopMode: Keep, sourceAddress: None, ttlSecurity: 1, "
+			     "keepaliveTime: 20s, filters: [f], reversePeering: Manual, "
+			     "numAllowedLocalASNumbers: 2, localASNumber: 1.1, password: "
+			     "{secretKeyRef: {name: s, key: k}}}\n")
 		    ->spec;
 	ck_assert_int_eq(p->next_hop_mode, NEXTHOP_KEEP);
 	ck_assert_int_eq(p->source_address, 1);
@@ -162,7 +173,8 @@ START_TEST(annotations_of_a_peer)
 {
 	const struct spec_bgppeer *p =
 		one("apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata:\n  name: t\n"
-		    "  annotations: {selvage.io/holdTime: 0, selvage.io/passive: \"true\", other: x,\n"
+		    "  annotations: {selvage.io/holdTime: 0, selvage.io/passive: \"true\", other: "
+		    "x,\n"
 		    "    selvage.io/maxPrefixes: '10', selvage.io/interface: eth1}\n"
 		    "spec: {peerIP: 'fe80::1'}\n")
 			->spec;
@@ -187,9 +199,12 @@ START_TEST(nodes)
 	const struct object *o;
 	const struct spec_node *n;
 
-	o = one("apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: n1, labels: {rack: r1}}\n"
-		"spec: {bgp: {ipv4Address: 10.0.0.1/24, ipv6Address: 'fd00::1/64', asNumber: 65001, "
-		"routeReflectorClusterID: 244.0.0.1}, orchRefs: [{nodeName: n1, orchestrator: k8s}]}\n");
+	o = one("apiVersion: projectcalico.org/v3\nkind: Node\nmetadata: {name: n1, labels: {rack: "
+		"r1}}\n"
+		"spec: {bgp: {ipv4Address: 10.0.0.1/24, ipv6Address: 'fd00::1/64', asNumber: "
+		"65001, "
+		"routeReflectorClusterID: 244.0.0.1}, orchRefs: [{nodeName: n1, orchestrator: "
+		"k8s}]}\n");
 	n = o->spec;
 	ck_assert_str_eq(o->labels.v[0].value, "r1");
 	ck_assert_str_eq(n->ipv4_address, "10.0.0.1/24");
@@ -201,8 +216,10 @@ START_TEST(nodes)
 	ck_assert_str_eq(n->ipv4_address, "");
 	ck_assert_str_eq(n->route_reflector_cluster_id, "");
 	n = one("apiVersion: v1\nkind: Node\nmetadata:\n  name: n3\n  annotations:\n"
-		"    projectcalico.org/IPv4Address: 10.0.0.3/24\n    projectcalico.org/ASNumber: '65003'\n"
-		"spec: {podCIDR: 10.244.0.0/24, podCIDRs: [10.244.0.0/24], taints: []}\nstatus: {x: 1}\n")
+		"    projectcalico.org/IPv4Address: 10.0.0.3/24\n    projectcalico.org/ASNumber: "
+		"'65003'\n"
+		"spec: {podCIDR: 10.244.0.0/24, podCIDRs: [10.244.0.0/24], taints: []}\nstatus: "
+		"{x: 1}\n")
 		    ->spec;
 	ck_assert_str_eq(n->ipv4_address, "10.0.0.3/24");
 	ck_assert_str_eq(n->ipv6_address, "");
@@ -225,21 +242,29 @@ START_TEST(trees)
 	o = one("apiVersion: v1\nkind: Namespace\nmetadata: {name: x, labels: {a: b}}\n");
 	ck_assert_int_eq(o->kind, KIND_NAMESPACE);
 	ck_assert_str_eq(o->labels.v[0].key, "a");
-	static const char *const kinds[] = { "GlobalNetworkPolicy", "StagedNetworkPolicy",
+	static const char *const kinds[] = { "GlobalNetworkPolicy",
+					     "StagedNetworkPolicy",
 					     "StagedGlobalNetworkPolicy",
-					     "StagedKubernetesNetworkPolicy", "Tier", "NetworkSet",
-					     "GlobalNetworkSet", "Profile", "HostEndpoint" };
+					     "StagedKubernetesNetworkPolicy",
+					     "Tier",
+					     "NetworkSet",
+					     "GlobalNetworkSet",
+					     "Profile",
+					     "HostEndpoint" };
 
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		ck_assert_int_eq(one(arena_printf(&arena,
 						  "apiVersion: projectcalico.org/v3\nkind: %s\n"
-						  "metadata: {name: x}\nspec: {}\n", kinds[i]))
+						  "metadata: {name: x}\nspec: {}\n",
+						  kinds[i]))
 					 ->kind,
 				 KIND_POLICY);
 	ck_assert_int_eq(one("apiVersion: policy.networking.k8s.io/v1alpha2\n"
-			     "kind: ClusterNetworkPolicy\nmetadata: {name: x}\nspec: {}\n")->kind,
+			     "kind: ClusterNetworkPolicy\nmetadata: {name: x}\nspec: {}\n")
+				 ->kind,
 			 KIND_POLICY);
-	ck_assert_int_eq(one(CALICO("BGPFilter", "f") "spec: {exportV4: []}\n")->kind, KIND_BGPFILTER);
+	ck_assert_int_eq(one(CALICO("BGPFilter", "f") "spec: {exportV4: []}\n")->kind,
+			 KIND_BGPFILTER);
 }
 END_TEST
 
@@ -247,12 +272,16 @@ START_TEST(crd_group_and_passed_over)
 {
 	ck_assert_int_eq(one("apiVersion: crd.projectcalico.org/v1\nkind: IPPool\nmetadata:\n"
 			     "  name: p\n  resourceVersion: '5'\n  managedFields: [{a: b}]\n"
-			     "spec: {cidr: 10.0.0.0/16}\n")->kind,
+			     "spec: {cidr: 10.0.0.0/16}\n")
+				 ->kind,
 			 KIND_IPPOOL);
-	ck_assert_int_eq(read_all(CALICO("FelixConfiguration", "default") "spec: {anything: 1}\n---\n"
-				  CALICO("ClusterInformation", "default") "spec: {}\n---\n"
-				  CALICO("KubeControllersConfiguration", "default") "spec: {}\n"),
-			 0);
+	ck_assert_int_eq(
+		read_all(
+			CALICO("FelixConfiguration", "default") "spec: {anything: 1}\n---\n" CALICO(
+				"ClusterInformation",
+				"default") "spec: {}\n---\n" CALICO("KubeControllersConfiguration",
+								    "default") "spec: {}\n"),
+		0);
 	ck_assert_uint_eq(nitems, 0);
 	ck_assert_uint_eq(problems.n, 0);
 }
@@ -260,15 +289,16 @@ END_TEST
 
 START_TEST(lists)
 {
-	ck_assert_int_eq(read_all("apiVersion: v1\nkind: List\nitems:\n"
-				  "- apiVersion: projectcalico.org/v3\n  kind: IPPool\n"
-				  "  metadata: {name: a}\n  spec: {cidr: 10.0.0.0/16}\n"
-				  "- apiVersion: v1\n  kind: Namespace\n  metadata: {name: b}\n"
-				  "---\n"
-				  "apiVersion: projectcalico.org/v3\nkind: BGPPeerList\nmetadata: {}\n"
-				  "items:\n- metadata: {name: c}\n  spec: {peerIP: 10.0.0.1}\n"
-				  "---\napiVersion: v1\nkind: List\nitems:\n"),
-			 0);
+	ck_assert_int_eq(
+		read_all("apiVersion: v1\nkind: List\nitems:\n"
+			 "- apiVersion: projectcalico.org/v3\n  kind: IPPool\n"
+			 "  metadata: {name: a}\n  spec: {cidr: 10.0.0.0/16}\n"
+			 "- apiVersion: v1\n  kind: Namespace\n  metadata: {name: b}\n"
+			 "---\n"
+			 "apiVersion: projectcalico.org/v3\nkind: BGPPeerList\nmetadata: {}\n"
+			 "items:\n- metadata: {name: c}\n  spec: {peerIP: 10.0.0.1}\n"
+			 "---\napiVersion: v1\nkind: List\nitems:\n"),
+		0);
 	ck_assert_uint_eq(problems.n, 0);
 	ck_assert_uint_eq(nitems, 3);
 	ck_assert_str_eq(items[0].object->origin, "f.yaml:4");
@@ -290,22 +320,26 @@ START_TEST(errors)
 		{ "- a\n", "f.yaml:1:1: expected a resource", false },
 		{ "kind: IPPool\n", "f.yaml:1:1: apiVersion: is missing", false },
 		{ "apiVersion: v1\n", "f.yaml:1:1: kind: is missing", false },
-		{ CALICO("IPPol", "p"), "f.yaml:2:7: kind: \"IPPol\" is not a kind that Selvage reads; did "
-					"you mean \"IPPool\"?", false },
+		{ CALICO("IPPol", "p"),
+		  "f.yaml:2:7: kind: \"IPPol\" is not a kind that Selvage reads; did "
+		  "you mean \"IPPool\"?",
+		  true },
 		{ "apiVersion: apps/v1\nkind: IPPool\nmetadata: {name: p}\n",
-		  "f.yaml:1:13: apiVersion: \"apps/v1\" has no kind IPPool; expected projectcalico.org/v3",
-		  false },
+		  "f.yaml:1:13: apiVersion: \"apps/v1\" has no kind IPPool; expected "
+		  "projectcalico.org/v3",
+		  true },
 		{ "apiVersion: projectcalico.org/v3\nkind: IPPool\nspec: {cidr: 10.0.0.0/16}\n",
 		  "f.yaml:1:1: IPPool: metadata.name: is missing", false },
-		{ CALICO("IPPool", "Big"), "f.yaml:3:18: IPPool: metadata.name: \"Big\" is not a valid name",
-		  false },
-		{ CALICO("IPPool", "p") "spec: {}\n", "f.yaml:4:7: IPPool \"p\": spec.cidr: is missing",
-		  true },
+		{ CALICO("IPPool", "Big"),
+		  "f.yaml:3:18: IPPool: metadata.name: \"Big\" is not a valid name", false },
+		{ CALICO("IPPool", "p") "spec: {}\n",
+		  "f.yaml:4:7: IPPool \"p\": spec.cidr: is missing", true },
 		{ CALICO("IPPool", "p"), "f.yaml:1:1: IPPool \"p\": spec.cidr: is missing", true },
 		{ CALICO("IPPool", "p") "spec: {cidr: 10.0.0.1/16}\n",
 		  "f.yaml:4:14: IPPool \"p\": spec.cidr: \"10.0.0.1/16\" has bits set", true },
 		{ CALICO("IPPool", "p") "spec: {cidr: 10.0.0.0/16, blocksize: 26}\n",
-		  "f.yaml:4:27: unknown key \"blocksize\" in IPPool \"p\": spec; did you mean \"blockSize\"?",
+		  "f.yaml:4:27: unknown key \"blocksize\" in IPPool \"p\": spec; did you mean "
+		  "\"blockSize\"?",
 		  true },
 		{ CALICO("IPPool", "p") "spec: {cidr: 10.0.0.0/16, blockSize: 19}\n",
 		  "f.yaml:4:38: IPPool \"p\": spec.blockSize: must be from 20 to 32", true },
@@ -322,29 +356,37 @@ START_TEST(errors)
 		{ CALICO("BGPPeer", "b") "spec: {peerIP: 10.0.0, asNumber: 1}\n",
 		  "f.yaml:4:16: BGPPeer \"b\": spec.peerIP: expected an address", true },
 		{ CALICO("BGPPeer", "b") "spec: {peerIP: 10.0.0.1, peerSelector: all()}\n",
-		  "f.yaml:4:40: BGPPeer \"b\": spec.peerSelector: spec.peerIP or asNumber is set too", true },
+		  "f.yaml:4:40: BGPPeer \"b\": spec.peerSelector: spec.peerIP or asNumber is set "
+		  "too",
+		  true },
 		{ CALICO("BGPPeer", "b") "spec: {node: a, nodeSelector: all(), peerIP: 10.0.0.1}\n",
 		  "f.yaml:4:31: BGPPeer \"b\": spec.nodeSelector: spec.node is set too", true },
-		{ "apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: b, annotations: "
+		{ "apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: b, "
+		  "annotations: "
 		  "{selvage.io/hold: 9s}}\nspec: {peerIP: 10.0.0.1}\n",
 		  "f.yaml:4:7: BGPPeer \"b\": annotation selvage.io/hold is unknown; did you mean "
-		  "\"selvage.io/holdTime\"?", true },
-		{ "apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: b, annotations: "
+		  "\"selvage.io/holdTime\"?",
+		  true },
+		{ "apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: b, "
+		  "annotations: "
 		  "{selvage.io/holdTime: 2s}}\nspec: {peerIP: 10.0.0.1}\n",
 		  "f.yaml:4:7: BGPPeer \"b\": annotations: holdTime must be 0", true },
-		{ "apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: b, annotations: "
+		{ "apiVersion: projectcalico.org/v3\nkind: BGPPeer\nmetadata: {name: b, "
+		  "annotations: "
 		  "{selvage.io/maxPrefixes: many}}\nspec: {peerIP: 10.0.0.1}\n",
-		  "f.yaml:4:7: BGPPeer \"b\": annotation selvage.io/maxPrefixes: \"many\" is not allowed",
+		  "f.yaml:4:7: BGPPeer \"b\": annotation selvage.io/maxPrefixes: \"many\" is not "
+		  "allowed",
 		  true },
 		{ CALICO("Node", "n") "spec: {bgp: {ipv4Address: 'fd00::1'}}\n",
 		  "f.yaml:4:27: Node \"n\": \"fd00::1\" is not an IPv4 address", true },
 		{ CALICO("Node", "n") "spec: {bgp: {routeReflectorClusterID: x}}\n",
 		  "f.yaml:4:7: Node \"n\": routeReflectorClusterID \"x\"", true },
-		{ CALICO("Tier", "t") "spec: [a]\n", "f.yaml:4:7: Tier \"t\": spec: expected a mapping",
-		  true },
-		{ CALICO("Tier", "t") "sepc: {}\n", "f.yaml:4:1: unknown key \"sepc\"; did you mean \"spec\"?",
-		  true },
-		{ "apiVersion: v1\nkind: List\nitems: 5\n", "f.yaml:3:8: items: expected a list", false },
+		{ CALICO("Tier", "t") "spec: [a]\n",
+		  "f.yaml:4:7: Tier \"t\": spec: expected a mapping", true },
+		{ CALICO("Tier", "t") "sepc: {}\n",
+		  "f.yaml:4:1: unknown key \"sepc\"; did you mean \"spec\"?", true },
+		{ "apiVersion: v1\nkind: List\nitems: 5\n", "f.yaml:3:8: items: expected a list",
+		  false },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -361,10 +403,11 @@ END_TEST
 
 START_TEST(a_list_with_one_broken)
 {
-	ck_assert_int_eq(read_all("apiVersion: v1\nkind: List\nitems:\n"
-				  "- {apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: a}}\n"
-				  "- {apiVersion: v1, kind: Namespace, metadata: {name: b}}\n"),
-			 -1);
+	ck_assert_int_eq(
+		read_all("apiVersion: v1\nkind: List\nitems:\n"
+			 "- {apiVersion: projectcalico.org/v3, kind: IPPool, metadata: {name: a}}\n"
+			 "- {apiVersion: v1, kind: Namespace, metadata: {name: b}}\n"),
+		-1);
 	ck_assert_uint_eq(nitems, 2);
 	ck_assert_ptr_null(items[0].object);
 	ck_assert_str_eq(items[0].name, "a");
@@ -379,12 +422,14 @@ START_TEST(peer_ips)
 		const char *text;
 		int port; /* -1: refused */
 	} rows[] = {
-		{ "10.0.0.1", 0 },	    { "10.0.0.1:1790", 1790 }, { "fd00::1", 0 },
-		{ "[fd00::1]:1790", 1790 }, { "[fd00::1]", 0 },	       { "10.0.0.1:", -1 },
-		{ "10.0.0.1:0", -1 },	    { "10.0.0.1:65536", -1 },  { "10.0.0.1:1:2", -1 },
-		{ "[10.0.0.1]:179", -1 },   { "[fd00::1", -1 },	       { "[fd00::1]x", -1 },
-		{ "fe80::1%eth0", -1 },	    { "tor1", -1 },	       { "10.0.0.1:17x", -1 },
-		{ "::ffff:10.0.0.1", 0 },
+		{ "10.0.0.1", 0 },	{ "10.0.0.1:1790", 1790 },
+		{ "fd00::1", 0 },	{ "[fd00::1]:1790", 1790 },
+		{ "[fd00::1]", 0 },	{ "10.0.0.1:", -1 },
+		{ "10.0.0.1:0", -1 },	{ "10.0.0.1:65536", -1 },
+		{ "10.0.0.1:1:2", -1 }, { "[10.0.0.1]:179", -1 },
+		{ "[fd00::1", -1 },	{ "[fd00::1]x", -1 },
+		{ "fe80::1%eth0", -1 }, { "tor1", -1 },
+		{ "10.0.0.1:17x", -1 }, { "::ffff:10.0.0.1", 0 },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

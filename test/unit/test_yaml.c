@@ -89,7 +89,8 @@ START_TEST(a_part_of_a_file)
 	struct doc *docs;
 
 	ck_assert_int_eq(yaml_parse_from(text, strlen(text), "f", 41, &arena, &docs, &err), -1);
-	ck_assert_str_eq(err.text, "f:42:4: aliases (*name) are not supported; write the value out");
+	ck_assert_str_eq(err.text,
+			 "f:42:4: aliases (*name) are not supported; write the value out");
 }
 END_TEST
 
@@ -173,8 +174,9 @@ START_TEST(duplicates_in_a_large_mapping)
 	ck_assert_ptr_nonnull(parse(text));
 	sprintf(text + n, "key7: 2\n");
 	ck_assert_ptr_null(parse(text));
-	ck_assert_str_eq(err.text,
-			 "f.yaml:3001:1: key \"key7\" is already set at line 8; remove one of them");
+	ck_assert_str_eq(
+		err.text,
+		"f.yaml:3001:1: key \"key7\" is already set at line 8; remove one of them");
 	free(text);
 }
 END_TEST
@@ -197,6 +199,6 @@ START_TEST(copies_are_whole)
 }
 END_TEST
 
-UNIT_MAIN("yaml", kinds_and_places, documents, documents_before_an_error_are_given, a_part_of_a_file,
-	  errors_name_their_place, depth_is_bounded, count_is_bounded,
+UNIT_MAIN("yaml", kinds_and_places, documents, documents_before_an_error_are_given,
+	  a_part_of_a_file, errors_name_their_place, depth_is_bounded, count_is_bounded,
 	  duplicates_in_a_large_mapping, copies_are_whole)

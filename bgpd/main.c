@@ -43,5 +43,6 @@ int main(void)
 		bgpd_channel(b, child.fds.channel);
 	child_run(&child, &ops, b);
 	bgpd_free(b);
+	child_free(&child);
 	return 0;
 }

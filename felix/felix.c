@@ -219,20 +219,10 @@ static void recompute(struct felix *f)
 	apply_desired(f);
 }
 
-static void log_store_errors(struct felix *f)
-{
-	struct store_status st;
-
-	store_status(f->store, &st);
-	for (unsigned i = 0; i < st.nerrors; i++)
-		log_warn("store", "%s", st.errors[i]);
-}
-
 static void on_store_change(void *arg)
 {
 	struct felix *f = arg;
 
-	log_store_errors(f);
 	recompute(f);
 }
 
@@ -361,6 +351,9 @@ static void on_link_gone(void *arg, uint32_t ifindex, const char *name)
 		routes_dirty(f);
 		return;
 	}
+	/* A pod's link is nothing to bgpd and holds no address of the node. */
+	if (!strncmp(name, "cali", 4))
+		return;
 	if (f->bgp)
 		bgp_link_iface_gone(f->bgp, ifindex);
 	links_changed(f);
@@ -544,7 +537,6 @@ static void start_store(struct felix *f)
 		set_why(f, f->store_why, err.text);
 		return;
 	}
-	log_store_errors(f);
 	f->desired = compute(f);
 	if (f->desired->fatal && f->child.restarts == 0)
 		child_fatal(&f->child, all_problems(f, f->desired, &arena));
@@ -748,6 +740,8 @@ int felix_main(void)
 	if (start(f, &err) < 0)
 		child_fatal(&f->child, err.text);
 	child_run(&f->child, &child_ops, f);
+	struct child child = f->child;
 	felix_free(f);
+	child_free(&child);
 	return 0;
 }

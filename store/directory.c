@@ -247,9 +247,11 @@ static bool in_list(char *const *list, unsigned n, const char *text)
 	return false;
 }
 
-/* The log names each error once, when it appears. */
+/* The log names each error once, when it appears. Without a loop, the caller tells its user. */
 static void log_new_errors(const struct store *s, char **old, unsigned nold)
 {
+	if (!s->loop)
+		return;
 	for (unsigned i = 0; i < s->nerrors; i++)
 		if (!in_list(old, nold, s->errors[i]))
 			log_warn("store", "%s/%s", s->path, s->errors[i]);

@@ -229,7 +229,8 @@ static int by_group(const void *a, const void *b)
 
 static void tell_routes(struct rib *rib, unsigned f, struct told *v, unsigned n)
 {
-	qsort(v, n, sizeof(*v), by_group);
+	if (n)
+		qsort(v, n, sizeof(*v), by_group);
 	for (unsigned k = 0; k < n;) {
 		uint32_t id = v[k].group;
 		unsigned m = 0;

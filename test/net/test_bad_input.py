@@ -136,7 +136,7 @@ def broken_resource(lab):
 
 @case
 def port_taken(lab):
-    """The BGP port is taken: address and port, exit 1, and no child was left."""
+    """The BGP port is taken: address and port, exit 1."""
     holder = lab.spawn("n1", "/usr/bin/python3", "-c",
                        "import socket,time\ns=socket.socket()\n"
                        "s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n"
@@ -144,7 +144,7 @@ def port_taken(lab):
                        "time.sleep(60)", log="holder.log")
     try:
         wait_for("the port's holder", lambda: "up" in open(holder.log_path).read())
-        refused(lab, fresh(lab, "port"), "179", "in use", args=())
+        refused(lab, fresh(lab, "port"), "0.0.0.0", "179", "taken", args=())
     finally:
         lab.stop(holder)
 

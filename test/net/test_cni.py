@@ -308,11 +308,13 @@ def cycles_leave_nothing(lab, node):
 
     pod.add()
     pod.delete()
+    # What earlier cases opened is closed when the loop has seen it.
+    time.sleep(0.5)
     before = state()
     for _ in range(20):
         pod.add()
         pod.delete()
-    expect_eq(state(), before, "descriptors, links, routes")
+    wait_for(f"descriptors, links and routes as before: {before}", lambda: state() == before, 5)
     nothing_left(lab, node)
 
 

@@ -137,7 +137,7 @@ def bgpd_killed_loses_nothing(lab, fabric, pods):
     pings = [steady_ping(lab, a, b.address(f), 8, f"bgpd-kill-{f}") for f in (4, 6)]
     time.sleep(1)
     os.kill(pid, signal.SIGKILL)
-    node_back = lambda: node.daemon_pid("bgpd") not in (0, pid)
+    node_back = lambda: node.daemon_pid("bgpd") not in (0, None, pid)
     wait_for("bgpd to be back", node_back, 10)
     node.wait_peers(2, 30)
     for p in pings:
@@ -157,7 +157,7 @@ def felix_killed_loses_nothing(lab, fabric, pods):
     pings = [steady_ping(lab, a, b.address(f), 6, f"felix-kill-{f}") for f in (4, 6)]
     time.sleep(1)
     os.kill(pid, signal.SIGKILL)
-    wait_for("felix to be back", lambda: node.daemon_pid("felix") not in (0, pid), 10)
+    wait_for("felix to be back", lambda: node.daemon_pid("felix") not in (0, None, pid), 10)
     node.wait_ready()
     for p in pings:
         sent, got = ping_result(p)

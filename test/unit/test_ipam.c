@@ -47,7 +47,7 @@ static void two_blocks(struct ipam *ipam)
 
 static struct ipam_owner owner(unsigned i)
 {
-	static char names[OWNERS + 8][8];
+	static char names[OWNERS + 8][16];
 
 	snprintf(names[i], sizeof(names[i]), "c%u", i);
 	return (struct ipam_owner){ "net", names[i], "eth0", "default", "web" };

@@ -204,7 +204,7 @@ class Gobgp(Peer):
     def announce(self, prefix, nexthop):
         fam = "ipv6" if ":" in prefix else "ipv4"
         self.lab.exec(self.name, "/usr/bin/gobgp", "global", "rib", "add", prefix, "nexthop",
-                      nexthop, "-a", fam)
+                      nexthop, "origin", "igp", "-a", fam)
 
     def established(self):
         return {n["conf"]["neighbor_address"] for n in self.gobgp("neighbor")

@@ -34,6 +34,7 @@ struct cni_server {
 	struct job_queue queue;
 	struct client_list clients;
 	unsigned nclients;
+	uint8_t *scratch; /* MSG_MAX bytes, of which only what a message takes is ever touched */
 };
 
 /* ---- jobs ---- */
@@ -50,12 +51,14 @@ static void job_free(struct cni_job *j)
 static struct cni_job *job_new(struct cni_client *client, const struct msg *m)
 {
 	struct cni_job *j = xcalloc(1, sizeof(*j));
-	struct wr w = wr_over(arena_alloc(&j->arena, MSG_MAX), MSG_MAX);
+	struct wr w = wr_over(client->s->scratch, MSG_MAX);
 	struct msg copy;
 
 	msg_encode(&w, (enum msg_type)m->type, m->body);
 	j->sock = m->nfds ? m->fds[0] : -1;
-	if (w.full || msg_decode(w.buf, w.len, &j->arena, &copy, &j->err) < 0) {
+	uint8_t *packet = arena_alloc(&j->arena, w.len);
+	memcpy(packet, w.buf, w.len);
+	if (w.full || msg_decode(packet, w.len, &j->arena, &copy, &j->err) < 0) {
 		job_free(j);
 		return NULL;
 	}
@@ -106,17 +109,19 @@ static const char *verb(const struct cni_job *j)
 
 static void log_outcome(const struct cni_job *j)
 {
-	char text[2][ADDR_STRLEN] = { "", "" };
+	char addrs[2 * ADDR_STRLEN + 2] = "", text[ADDR_STRLEN];
 
 	if (j->code) {
 		log_obj(LOG_WARN, "cni", "container", cni_job_container(j), "%s refused (%u): %s",
 			verb(j), j->code, j->err.text);
 		return;
 	}
-	for (unsigned i = 0; i < j->naddrs && j->type == M_CNI_ADD; i++)
-		addr_format(&j->addrs[i], text[i], ADDR_STRLEN);
-	log_obj(LOG_INFO, "cni", "container", cni_job_container(j), "%s done %s %s %s", verb(j),
-		j->host, text[0], text[1]);
+	for (unsigned i = 0; i < j->naddrs && j->type == M_CNI_ADD; i++) {
+		strcat(addrs, " ");
+		strcat(addrs, addr_format(&j->addrs[i], text, sizeof(text)));
+	}
+	log_obj(LOG_INFO, "cni", "container", cni_job_container(j), "%s done%s%s%s", verb(j),
+		*j->host ? " " : "", j->host, addrs);
 }
 
 static void answer(const struct cni_job *j)
@@ -314,6 +319,7 @@ struct cni_server *cni_server_new(const struct cni_server_conf *conf, int listen
 	struct cni_server *s = xcalloc(1, sizeof(*s));
 
 	s->c = *conf;
+	s->scratch = xmalloc(MSG_MAX);
 	s->listen_fd = listen_fd;
 	TAILQ_INIT(&s->queue);
 	LIST_INIT(&s->clients);
@@ -351,5 +357,6 @@ void cni_server_free(struct cni_server *s)
 	ev_io_stop(s->c.loop, &s->accept);
 	if (s->listen_fd >= 0)
 		close(s->listen_fd);
+	free(s->scratch);
 	free(s);
 }

@@ -10,6 +10,9 @@
 #include "felix/cni_impl.h"
 #include "lib/log.h"
 
+/* What the plugin writes fits; longer is nonsense and does not decode. */
+enum { PACKET_MAX = 4096 };
+
 static bool read_one(int dir, const char *name, struct cni_job *j)
 {
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
@@ -17,8 +20,8 @@ static bool read_one(int dir, const char *name, struct cni_job *j)
 
 	if (fd < 0)
 		return err_sys(&j->err, errno, "open") == 0;
-	uint8_t *data = arena_alloc(&j->arena, MSG_MAX);
-	ssize_t n = read(fd, data, MSG_MAX);
+	uint8_t *data = arena_alloc(&j->arena, PACKET_MAX);
+	ssize_t n = read(fd, data, PACKET_MAX);
 	if (n < 0)
 		err_sys(&j->err, errno, "read");
 	close(fd);

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -44,7 +45,7 @@ int endpoint_file_save(int dir, const struct endpoint *ep, struct err *err)
 	struct arena arena = { 0 };
 	struct ipam_owner o = endpoint_owner(ep);
 	struct m_ctl_endpoint row = endpoint_row(ep, &arena);
-	struct wr w = wr_over(arena_alloc(&arena, MSG_MAX), MSG_MAX);
+	struct wr w = wr_over(xmalloc(MSG_MAX), MSG_MAX);
 	char name[NAME_LEN], tmp[NAME_LEN + 8];
 	int rc = -1;
 
@@ -62,6 +63,7 @@ int endpoint_file_save(int dir, const struct endpoint *ep, struct err *err)
 		rc = 0;
 	if (fd >= 0)
 		close(fd);
+	free(w.buf);
 	arena_free(&arena);
 	return rc;
 }
@@ -88,8 +90,10 @@ msg_kv_list endpoint_file_labels(int dir, const struct ipam_owner *owner, struct
 	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return none;
-	uint8_t *data = arena_alloc(arena, MSG_MAX);
-	ssize_t n = read(fd, data, MSG_MAX);
+	struct stat st;
+	size_t size = fstat(fd, &st) == 0 && st.st_size <= MSG_MAX ? (size_t)st.st_size : 0;
+	uint8_t *data = arena_alloc(arena, size + 1);
+	ssize_t n = read(fd, data, size);
 	close(fd);
 	if (n <= 0 || msg_decode(data, (size_t)n, arena, &m, &err) < 0 ||
 	    m.type != M_CTL_ENDPOINT) {

@@ -24,6 +24,7 @@ class Tally:
         self.failures = []
 
     def add(self, suite, passed, failed, note=""):
+        passed, failed = int(passed), int(failed)
         self.passed += passed
         self.failed += failed
         print(f"    {suite}: {passed} passed, {failed} failed {note}".rstrip(), flush=True)

@@ -79,35 +79,67 @@ void endpoint_file_remove(int dir, const struct endpoint *ep)
 			 strerror(errno));
 }
 
-msg_kv_list endpoint_file_labels(int dir, const struct ipam_owner *owner, struct arena *arena)
+static const struct m_ctl_endpoint *read_file(int dir, const char *name, struct arena *arena)
 {
-	msg_kv_list none = { 0 };
-	char name[NAME_LEN];
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
 	struct err err;
 	struct msg m;
 
-	file_name(owner, name);
-	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
-		return none;
-	struct stat st;
+		return NULL;
 	size_t size = fstat(fd, &st) == 0 && st.st_size <= MSG_MAX ? (size_t)st.st_size : 0;
 	uint8_t *data = arena_alloc(arena, size + 1);
 	ssize_t n = read(fd, data, size);
 	close(fd);
-	if (n <= 0 || msg_decode(data, (size_t)n, arena, &m, &err) < 0 ||
-	    m.type != M_CTL_ENDPOINT) {
-		log_warn("endpoints",
-			 "state.dir/endpoints/%s cannot be read; container %s goes on "
-			 "without its labels",
-			 name, owner->container_id);
-		return none;
-	}
-	const struct m_ctl_endpoint *row = m.body;
-	if (strcmp(row->container_id, owner->container_id) != 0 ||
+	if (n > 0 && msg_decode(data, (size_t)n, arena, &m, &err) == 0 && m.type == M_CTL_ENDPOINT)
+		return m.body;
+	log_warn("endpoints",
+		 "state.dir/endpoints/%s cannot be read; its pod goes on without labels", name);
+	return NULL;
+}
+
+msg_kv_list endpoint_file_labels(int dir, const struct ipam_owner *owner, struct arena *arena)
+{
+	char name[NAME_LEN];
+
+	file_name(owner, name);
+	const struct m_ctl_endpoint *row = read_file(dir, name, arena);
+	if (!row || strcmp(row->container_id, owner->container_id) != 0 ||
 	    strcmp(row->ifname, owner->ifname) != 0 || strcmp(row->network, owner->network) != 0)
-		return none;
+		return (msg_kv_list){ 0 };
 	return row->labels;
+}
+
+static DIR *open_listing(int dir)
+{
+	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+
+	if (!d && fd >= 0)
+		close(fd);
+	return d;
+}
+
+void endpoint_files_each(int dir, void (*cb)(void *arg, const struct m_ctl_endpoint *row),
+			 void *arg)
+{
+	DIR *d = open_listing(dir);
+	struct arena arena = { 0 };
+	struct dirent *e;
+
+	while (d && (e = readdir(d))) {
+		const struct m_ctl_endpoint *row = strncmp(e->d_name, "ep-", 3) == 0
+							   ? read_file(dir, e->d_name, &arena)
+							   : NULL;
+
+		if (row)
+			cb(arg, row);
+		arena_reset(&arena);
+	}
+	if (d)
+		closedir(d);
+	arena_free(&arena);
 }
 
 static bool is_known(const struct endpoints *t, const char *name)
@@ -126,18 +158,13 @@ static bool is_known(const struct endpoints *t, const char *name)
 
 void endpoint_files_sweep(int dir, const struct endpoints *t)
 {
-	int fd = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *d = fd < 0 ? NULL : fdopendir(fd);
+	DIR *d = open_listing(dir);
 	struct dirent *e;
 
-	if (!d) {
-		if (fd >= 0)
-			close(fd);
-		return;
-	}
-	while ((e = readdir(d)))
+	while (d && (e = readdir(d)))
 		if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
 		    !is_known(t, e->d_name))
 			unlinkat(dir, e->d_name, 0);
-	closedir(d);
+	if (d)
+		closedir(d);
 }

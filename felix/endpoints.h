@@ -59,6 +59,9 @@ int endpoint_file_save(int dir, const struct endpoint *ep, struct err *err);
 void endpoint_file_remove(int dir, const struct endpoint *ep);
 /* The labels that were saved for this key, in the arena; none where there is no file. */
 msg_kv_list endpoint_file_labels(int dir, const struct ipam_owner *owner, struct arena *arena);
+/* Each file that can be read; the row lives for the call. */
+void endpoint_files_each(int dir, void (*cb)(void *arg, const struct m_ctl_endpoint *row),
+			 void *arg);
 /* Deletes the files of endpoints that are not in the table. */
 void endpoint_files_sweep(int dir, const struct endpoints *t);
 

@@ -215,6 +215,13 @@ static void recompute(struct felix *f)
 		return;
 	f->desired = compute(f);
 	log_new_problems(was, f->desired);
+	if (f->desired->fatal && was) {
+		/* What is advertised goes with the blocks in use: both stay as they were. */
+		struct bgpconf *contradicting = f->desired->bgp;
+
+		f->desired->bgp = was->bgp;
+		was->bgp = contradicting;
+	}
 	desired_free(was);
 	apply_desired(f);
 }
@@ -560,6 +567,23 @@ static int read_boot_id(char out[64], struct err *err)
 	return 0;
 }
 
+static void see_pod_link(void *arg, const struct link *l)
+{
+	*(bool *)arg |= is_pod_link(l);
+}
+
+/* A state.dir that cannot be used is refused at a first start, but where pods run already they come
+ * first: felix stays up for their routes and says why it gives no addresses. */
+static void refuse_state_dir(struct felix *f, const struct err *err)
+{
+	bool pods = false;
+
+	links_each(f->links, see_pod_link, &pods);
+	if (err->code != 0 && f->child.restarts == 0 && !pods)
+		child_fatal(&f->child, err->text);
+	set_why(f, f->journal_why, err->text);
+}
+
 static void start_ipam(struct felix *f)
 {
 	char boot_id[64];
@@ -571,9 +595,10 @@ static void start_ipam(struct felix *f)
 		f->ipam = ipam_open(f->child.fds.state_dir, boot_id, (uint64_t)time(NULL), &err);
 	if (!f->ipam) {
 		err_ctx(&err, "addresses cannot be given: %s", f->child.conf->state.dir);
-		set_why(f, f->journal_why, err.text);
-		return;
+		refuse_state_dir(f, &err);
 	}
+	if (f->child.fds.state_dir < 0)
+		return;
 	f->endpoint_dir = endpoint_files_open(f->child.fds.state_dir, &err);
 	if (f->endpoint_dir < 0)
 		log_warn("endpoints", "labels of pods will not outlive this process: %s", err.text);
@@ -587,6 +612,8 @@ static int start_routes(struct felix *f, struct err *err)
 	if (f->ipam)
 		rebuild_endpoints(f->endpoints, f->ipam, f->links, f->endpoint_dir,
 				  (uint64_t)time(NULL));
+	else if (f->endpoint_dir >= 0)
+		rebuild_from_files(f->endpoints, f->links, f->endpoint_dir);
 	for (struct endpoint *ep = endpoints_first(f->endpoints); ep; ep = TAILQ_NEXT(ep, next)) {
 		for (unsigned i = 0; ep->ifindex && i < ep->naddrs; i++) {
 			struct prefix p = prefix_host(&ep->addrs[i]);

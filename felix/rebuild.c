@@ -119,3 +119,36 @@ void rebuild_endpoints(struct endpoints *t, struct ipam *ipam, const struct link
 			 ready);
 	arena_free(&r.arena);
 }
+
+static void on_file(void *arg, const struct m_ctl_endpoint *row)
+{
+	struct rebuild *r = arg;
+	struct by_name b = { .name = row->host };
+	struct ipam_owner o = { row->network, row->container_id, row->ifname, row->namespace_,
+				row->name };
+	struct addr addrs[2];
+	unsigned n = 0;
+
+	links_each(r->links, match_name, &b);
+	if (!b.found)
+		return;
+	for (uint32_t i = 0; i < row->addresses.n && n < 2; i++)
+		addrs[n++] = row->addresses.v[i].addr;
+	struct endpoint *ep = endpoints_add(r->t, &o, row->host, addrs, n, &row->labels);
+	ep->ready = true;
+	ep->ifindex = b.found->ifindex;
+	ep->mtu = b.found->mtu;
+}
+
+void rebuild_from_files(struct endpoints *t, const struct links *links, int dir)
+{
+	struct rebuild r = { .t = t, .links = links, .dir = dir };
+	uint32_t total, ready;
+
+	endpoint_files_each(dir, on_file, &r);
+	endpoints_count(t, &total, &ready);
+	log_warn("endpoints",
+		 "the journal cannot be used; %u pods found by their files and interfaces "
+		 "go on forwarding",
+		 total);
+}

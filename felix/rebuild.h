@@ -13,4 +13,8 @@
 void rebuild_endpoints(struct endpoints *t, struct ipam *ipam, const struct links *links, int dir,
 		       uint64_t now);
 
+/* Without a journal: the endpoints whose files and links are there, so that their pods go on
+ * forwarding. Their addresses are not known to IPAM. */
+void rebuild_from_files(struct endpoints *t, const struct links *links, int dir);
+
 #endif

@@ -428,10 +428,12 @@ static int take_lock(struct ipam *ipam, int dirfd, struct err *err)
 		return err_sys(err, errno, "state.dir: " LOCK_FILE);
 	if (flock(ipam->lock_fd, LOCK_EX | LOCK_NB) == 0)
 		return 0;
-	if (errno == EWOULDBLOCK)
-		return err_set(err,
-			       "state.dir: " LOCK_FILE " is held by another process: each node "
-			       "needs a state.dir of its own");
+	if (errno == EWOULDBLOCK) {
+		err_set(err, "state.dir: " LOCK_FILE " is held by another process: each node needs "
+			     "a state.dir of its own");
+		err->code = EBUSY;
+		return -1;
+	}
 	return err_sys(err, errno, "state.dir: " LOCK_FILE);
 }
 
@@ -662,8 +664,10 @@ enum ipam_result ipam_assign(struct ipam *ipam, const struct ipam_owner *owner, 
 		*out = l->pub;
 		return commit_now(ipam, err);
 	}
-	if (l && !release_lease(ipam, l, now))
+	if (l && !release_lease(ipam, l, now)) {
+		err_set(err, "the names of this attachment are too long");
 		return IPAM_IO;
+	}
 
 	enum ipam_result rc = nwant ? check_wanted(ipam, want, nwant, err)
 				    : choose(ipam, families, now, addrs, &n, err);

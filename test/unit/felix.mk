@@ -30,3 +30,21 @@ test_unit_test_plumb_LDADD = $(KERNEL_TEST_LIBS)
 test_unit_test_plumb_kernel_SOURCES = test/unit/test_plumb_kernel.c test/unit/netns.h
 test_unit_test_plumb_kernel_CPPFLAGS = $(UNIT_CPPFLAGS) $(MNL_CFLAGS)
 test_unit_test_plumb_kernel_LDADD = $(KERNEL_TEST_LIBS)
+check_PROGRAMS += test/unit/test_endpoints test/unit/test_desired test/unit/test_cni_server \
+	test/unit/test_bgp_link
+TESTS += test/unit/test_endpoints test/unit/test_desired test/unit/test_cni_server \
+	test/unit/test_bgp_link
+FELIX_TEST_LIBS = felix/libfelix.a felix/libkernel.a ipam/libipam.a store/libstore.a $(LIB_NL) \
+	$(LIB_LOOP) $(YAML_LIBS) $(MNL_LIBS) $(CRYPTO_LIBS) $(EV_LIBS) $(CHECK_LIBS)
+test_unit_test_endpoints_SOURCES = test/unit/test_endpoints.c
+test_unit_test_endpoints_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_unit_test_endpoints_LDADD = $(FELIX_TEST_LIBS)
+test_unit_test_desired_SOURCES = test/unit/test_desired.c test/unit/store_dir.h
+test_unit_test_desired_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_unit_test_desired_LDADD = $(FELIX_TEST_LIBS)
+test_unit_test_cni_server_SOURCES = test/unit/test_cni_server.c
+test_unit_test_cni_server_CPPFLAGS = $(UNIT_CPPFLAGS) $(MNL_CFLAGS)
+test_unit_test_cni_server_LDADD = $(FELIX_TEST_LIBS)
+test_unit_test_bgp_link_SOURCES = test/unit/test_bgp_link.c test/unit/netns.h
+test_unit_test_bgp_link_CPPFLAGS = $(UNIT_CPPFLAGS) $(MNL_CFLAGS)
+test_unit_test_bgp_link_LDADD = $(FELIX_TEST_LIBS)

@@ -9,9 +9,16 @@ import pwd
 import re
 import shutil
 import signal
+import socket
 import subprocess
 
 from lab import LabError, run, wait_for
+
+
+def listens(path):
+    """True when something accepts on the Unix socket: its file alone says nothing."""
+    with socket.socket(socket.AF_UNIX) as s:
+        return s.connect_ex(path) == 0
 
 
 class Peer:
@@ -126,11 +133,15 @@ class Frr(Peer):
         user = pwd.getpwnam("frr")
         os.chown(self.dir, user.pw_uid, user.pw_gid)
         zserv = os.path.join(self.dir, "zserv.api")
+        # A killed zebra leaves its socket behind. A bgpd that starts against that one tries again
+        # only after ten seconds, and until then it has no IPv6 next hop to offer.
+        if os.path.exists(zserv):
+            os.unlink(zserv)
         common = ["--vty_socket", self.dir, "-z", zserv, "-P", "0"]
         self.procs = [self.lab.spawn(
             self.name, "/usr/lib/frr/zebra", "-f", f"{self.dir}/zebra.conf", "-i",
             f"{self.dir}/zebra.pid", *common, log=f"{self.name}-zebra.log")]
-        wait_for(f"{self.name}: zebra's socket", lambda: os.path.exists(zserv), 10)
+        wait_for(f"{self.name}: zebra's socket", lambda: listens(zserv), 10)
         self.procs.append(self.lab.spawn(
             self.name, self.program, "-f", f"{self.dir}/bgpd.conf", "-i", f"{self.dir}/bgpd.pid",
             *common, log=f"{self.name}-frr.log"))

@@ -141,7 +141,8 @@ static void compile_blocks(struct compile *c)
 	struct node_blocks blocks;
 	unsigned n = 0;
 
-	node_blocks_find(c->in->store, c->in->node, &c->out->arena, &blocks, &c->out->problems);
+	node_blocks_find(c->in->store, c->in->node, c->in->claims, &c->out->arena, &blocks,
+			 &c->out->problems);
 	struct prefix *p = arena_array(&c->out->arena, blocks.n + 1, sizeof(*p));
 
 	for (unsigned i = 0; i < blocks.n; i++)

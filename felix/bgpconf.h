@@ -12,12 +12,15 @@
 #include "lib/nodeconf.h"
 #include "store/store.h"
 
+struct node_claims; /* felix/blocks.h */
+
 struct bgpconf_input {
 	const struct store *store;
 	const struct nodeconf *conf;
 	const char *node;
 	const struct prefix *addrs; /* the node's own, at most one a family, with lengths */
 	unsigned naddrs;
+	const struct node_claims *claims; /* NULL: blocks come from the store's documents */
 };
 
 struct bgpconf {

@@ -107,7 +107,8 @@ static void add(struct finder *f, const struct prefix *cidr, const struct object
 		f->cap = cap;
 	}
 	b->v[b->n++] = (struct node_block){
-		*cidr, pool, allocate, !((const struct spec_ippool *)pool->spec)->disable_bgp_export
+		*cidr, pool, allocate,
+		!pool || !((const struct spec_ippool *)pool->spec)->disable_bgp_export
 	};
 }
 
@@ -190,14 +191,34 @@ static void compute(struct finder *f, const struct object *pool)
 	arena_free(&scratch);
 }
 
-void node_blocks_find(const struct store *store, const char *node, struct arena *arena,
-		      struct node_blocks *out, struct problems *problems)
+static void take_claims(struct finder *f, const struct node_claims *claims,
+			const struct object *const *pools, unsigned npools)
+{
+	for (unsigned i = 0; i < claims->n; i++) {
+		const struct object *pool = NULL;
+
+		for (unsigned k = 0; k < npools && !pool; k++) {
+			const struct spec_ippool *p = pools[k]->spec;
+
+			if (prefix_covers(&p->cidr, &claims->v[i]))
+				pool = pools[k];
+		}
+		add(f, &claims->v[i], pool, pool && may_allocate(f, pool));
+	}
+}
+
+void node_blocks_find(const struct store *store, const char *node, const struct node_claims *claims,
+		      struct arena *arena, struct node_blocks *out, struct problems *problems)
 {
 	struct finder f = { store, node, node_labels(store, node), arena, out, 0, problems };
 	unsigned n;
 	const struct object *const *pools = store_list(store, KIND_IPPOOL, &n);
 
 	*out = (struct node_blocks){ 0 };
+	if (claims) {
+		take_claims(&f, claims, pools, n);
+		return;
+	}
 	for (unsigned i = 0; i < n; i++) {
 		bool allocate = may_allocate(&f, pools[i]);
 

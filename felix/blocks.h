@@ -8,7 +8,8 @@
 
 struct node_block {
 	struct prefix cidr;
-	const struct object *pool; /* borrowed from the store */
+	const struct object
+		*pool; /* borrowed from the store; NULL: claimed, and its pool is gone */
 	bool allocate; /* the pool is enabled, Automatic, for workloads and for this node */
 	bool export_;  /* the pool has no disableBGPExport */
 };
@@ -18,14 +19,21 @@ struct node_blocks {
 	struct node_block *v; /* by pool's name, then address */
 };
 
-/* The confirmed BlockAffinity documents of this node that lie in a pool; and for each pool that has
- * no affinity document at all and gives addresses to this node, one computed block
+/* What the node has claimed for good from an API (ipam/sync.h): then neither affinity documents nor
+ * computed blocks count. */
+struct node_claims {
+	unsigned n;
+	const struct prefix *v;
+};
+
+/* claims NULL: the confirmed BlockAffinity documents of this node that lie in a pool; and for each
+ * pool that has no affinity document at all and gives addresses to this node, one computed block
  * (blocks_compute() of ipam/ipam.h over the Node documents that the pool selects, in the order of
  * files and documents). Without any Node document, this node alone counts; where others have one
  * and this node does not, nothing is computed, for it could be another's. problems: why a block is
- * missing. */
-void node_blocks_find(const struct store *store, const char *node, struct arena *arena,
-		      struct node_blocks *out, struct problems *problems);
+ * missing. With claims: these, each under the pool that it lies in. */
+void node_blocks_find(const struct store *store, const char *node, const struct node_claims *claims,
+		      struct arena *arena, struct node_blocks *out, struct problems *problems);
 
 /* A node's labels; none where it has no document. */
 const struct field_kvs *node_labels(const struct store *store, const char *node);

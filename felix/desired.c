@@ -13,13 +13,15 @@ static void find_blocks(struct desired *d, const struct bgpconf_input *in)
 {
 	struct node_blocks found = { 0 };
 
-	node_blocks_find(in->store, in->node, &d->arena, &found, &d->problems);
+	node_blocks_find(in->store, in->node, in->claims, &d->arena, &found, &d->problems);
 	d->blocks = arena_array(&d->arena, found.n + 1, sizeof(*d->blocks));
 	for (unsigned i = 0; i < found.n; i++) {
-		const struct spec_ippool *pool = found.v[i].pool->spec;
+		const struct object *pool = found.v[i].pool;
+		const struct prefix *cidr =
+			pool ? &((const struct spec_ippool *)pool->spec)->cidr : &found.v[i].cidr;
 
-		d->blocks[d->nblocks++] = (struct ipam_block_conf){ found.v[i].cidr, pool->cidr,
-								    found.v[i].allocate };
+		d->blocks[d->nblocks++] =
+			(struct ipam_block_conf){ found.v[i].cidr, *cidr, found.v[i].allocate };
 		d->nallocate += found.v[i].allocate;
 	}
 	store_list(in->store, KIND_IPPOOL, &d->npools);

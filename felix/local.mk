@@ -16,4 +16,5 @@ felix_felix_LDADD = felix/libfelix.a felix/libkernel.a ipam/libipam.a store/libs
 felix_libfelix_a_SOURCES += felix/endpoints.c felix/endpoint_files.c felix/endpoints.h \
 	felix/cni_server.c felix/cni_work.c felix/cni_spool.c felix/cni_impl.h felix/cni_server.h \
 	felix/bgp_link.c felix/bgp_link.h felix/ctl.c felix/ctl.h felix/desired.c felix/desired.h \
-	felix/rebuild.c felix/rebuild.h felix/felix.c felix/felix.h
+	felix/rebuild.c felix/rebuild.h felix/felix.c felix/felix.h \
+	felix/felix_impl.h felix/felix_ready.c felix/felix_store.c felix/felix_kernel.c felix/felix_ask.c

@@ -543,7 +543,7 @@ static struct node_blocks find(const char *resources, const char *node)
 
 	open_store(resources, "");
 	problems = (struct problems){ .arena = &arena };
-	node_blocks_find(store, node, &arena, &b, &problems);
+	node_blocks_find(store, node, NULL, &arena, &b, &problems);
 	return b;
 }
 

@@ -1,0 +1,196 @@
+#include "config.h"
+
+#include "felix/felix_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "lib/log.h"
+
+/* ---- desired state ---- */
+
+static bool is_among(const struct prefix *p, const struct ipam_block_conf *blocks, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (prefix_eq(p, &blocks[i].cidr))
+			return true;
+	return false;
+}
+
+static void set_blackholes(struct felix *f, const struct ipam_block_conf *blocks, unsigned n)
+{
+	for (unsigned i = 0; i < f->nblackholes; i++)
+		if (!is_among(&f->blackholes[i], blocks, n))
+			routes_set_block(f->routes, &f->blackholes[i], false);
+	f->blackholes = xrealloc(f->blackholes, (n + 1) * sizeof(*f->blackholes));
+	for (unsigned i = 0; i < n; i++) {
+		f->blackholes[i] = blocks[i].cidr;
+		routes_set_block(f->routes, &blocks[i].cidr, true);
+	}
+	f->nblackholes = n;
+	felix_routes_dirty(f);
+}
+
+static bool has_line(const struct desired *d, const char *line)
+{
+	for (unsigned i = 0; d && i < d->problems.n; i++)
+		if (strcmp(d->problems.text[i], line) == 0)
+			return true;
+	return false;
+}
+
+static void log_new_problems(const struct desired *was, const struct desired *is)
+{
+	for (unsigned i = 0; i < is->problems.n; i++)
+		if (!has_line(was, is->problems.text[i]))
+			log_warn("store", "%s", is->problems.text[i]);
+}
+
+static struct desired *compute(const struct felix *f)
+{
+	const struct bgpconf_input in = {
+		.store = f->store,
+		.conf = f->child.conf,
+		.node = f->child.node,
+		.addrs = f->addrs,
+		.naddrs = f->naddrs,
+	};
+
+	return desired_compute(&in);
+}
+
+void felix_apply_desired(struct felix *f)
+{
+	const struct desired *d = f->desired;
+
+	if (f->ipam)
+		ipam_set_cooldown(f->ipam, d->cooldown);
+	/* Contradicting blocks could give one address to two nodes: what held before goes on. */
+	if (!d->fatal) {
+		if (f->ipam) {
+			ipam_set_reservations(f->ipam, d->reserved, d->nreserved);
+			ipam_set_blocks(f->ipam, d->blocks, d->nblocks);
+		}
+		set_blackholes(f, d->blocks, d->nblocks);
+	}
+	if (f->bgp)
+		bgp_link_config(f->bgp);
+	felix_tell_ready(f);
+}
+
+void felix_recompute(struct felix *f)
+{
+	struct desired *was = f->desired;
+
+	if (!f->store)
+		return;
+	f->desired = compute(f);
+	log_new_problems(was, f->desired);
+	if (f->desired->fatal && was) {
+		/* What is advertised goes with the blocks in use: both stay as they were. */
+		struct bgpconf *contradicting = f->desired->bgp;
+
+		f->desired->bgp = was->bgp;
+		was->bgp = contradicting;
+	}
+	desired_free(was);
+	felix_apply_desired(f);
+}
+
+static void on_store_change(void *arg)
+{
+	struct felix *f = arg;
+
+	felix_recompute(f);
+}
+
+static const struct store_ops store_ops = { .on_change = on_store_change };
+
+/* ---- what bgpd is told ---- */
+
+bool felix_send_config(void *arg, struct ipc *ipc)
+{
+	struct felix *f = arg;
+	const struct bgpconf *c = f->desired ? f->desired->bgp : NULL;
+
+	/* Without an address of its own the node has nothing to say in BGP. */
+	if (!c || f->naddrs == 0)
+		return false;
+	ipc_send(ipc, M_BGP_BEGIN, &c->begin);
+	for (unsigned i = 0; i < c->npeers; i++)
+		ipc_send(ipc, M_BGP_PEER, &c->peers[i]);
+	for (unsigned i = 0; i < c->norigins; i++)
+		ipc_send(ipc, M_BGP_ORIGIN, &c->origins[i]);
+	for (unsigned i = 0; i < c->npools; i++)
+		ipc_send(ipc, M_BGP_POOLS, &c->pools[i]);
+	ipc_send(ipc, M_BGP_END, NULL);
+	return true;
+}
+
+/* ---- start ---- */
+
+int felix_open_store(struct felix *f, struct ev_loop *loop, struct err *err)
+{
+	if (f->child.fds.store_dir < 0)
+		return err_set(err,
+			       "%s: datastore: noded passed no folder: this version reads "
+			       "kind: directory alone",
+			       f->child.conf->file);
+	f->store = store_directory_open(loop, f->child.fds.store_dir, f->child.conf->datastore.path,
+					&store_ops, f, err);
+	f->child.fds.store_dir = -1;
+	return f->store ? 0 : -1;
+}
+
+/* All lines in one text, as child_fatal() takes them; in the arena. */
+static const char *all_problems(const struct felix *f, const struct desired *d, struct arena *arena)
+{
+	struct store_status st;
+	const char *text = "";
+
+	store_status(f->store, &st);
+	for (unsigned i = 0; i < st.nerrors; i++)
+		text = arena_printf(arena, "%s%s\n", text, st.errors[i]);
+	for (unsigned i = 0; i < d->problems.n; i++)
+		text = arena_printf(arena, "%s%s\n", text, d->problems.text[i]);
+	return text;
+}
+
+/* `noded -n`: what is wrong or not served is named; wrong is what was not taken or contradicts. */
+int felix_check_only(struct felix *f)
+{
+	struct arena arena = { 0 };
+	struct store_status st;
+	struct err err;
+
+	if (felix_open_store(f, NULL, &err) < 0)
+		child_fatal(&f->child, err.text);
+	f->desired = compute(f);
+	store_status(f->store, &st);
+	const char *text = all_problems(f, f->desired, &arena);
+	if (st.nerrors > 0 || f->desired->fatal)
+		child_fatal(&f->child, text);
+	log_new_problems(NULL, f->desired);
+	child_ready(&f->child, true, "");
+	ipc_flush(f->child.noded);
+	arena_free(&arena);
+	return 0;
+}
+
+void felix_start_store(struct felix *f)
+{
+	struct arena arena = { 0 };
+	struct err err;
+
+	if (felix_open_store(f, f->child.loop, &err) < 0) {
+		if (f->child.restarts == 0)
+			child_fatal(&f->child, err.text);
+		felix_set_why(f, f->store_why, err.text);
+		return;
+	}
+	f->desired = compute(f);
+	if (f->desired->fatal && f->child.restarts == 0)
+		child_fatal(&f->child, all_problems(f, f->desired, &arena));
+	log_new_problems(NULL, f->desired);
+	arena_free(&arena);
+}

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "lib/ipc_packet.h"
@@ -67,6 +68,8 @@ static int *fd_place(struct child_fds *f, unsigned kind)
 		return &f->store_dir;
 	case INIT_SPOOL_DIR:
 		return &f->spool_dir;
+	case INIT_KUBE:
+		return &f->kube;
 	case INIT_LISTENER:
 		if (f->nlisteners < sizeof(f->listeners) / sizeof(f->listeners[0]))
 			return &f->listeners[f->nlisteners++];
@@ -173,7 +176,14 @@ static const struct ipc_ops noded_ops = { .on_msg = on_msg, .on_close = on_close
 
 int child_start(struct child *c, const char *proc, bool keep_net_admin, struct err *err)
 {
-	*c = (struct child){ .fds = { -1, -1, -1, -1, -1, -1, { 0 }, 0 }, .priv = { .ready = -1 } };
+	*c = (struct child){ .fds = { .channel = -1,
+				      .chroot = -1,
+				      .cni = -1,
+				      .state_dir = -1,
+				      .store_dir = -1,
+				      .spool_dir = -1,
+				      .kube = -1 },
+			     .priv = { .ready = -1 } };
 	for (size_t i = 0; i < sizeof(c->fds.listeners) / sizeof(c->fds.listeners[0]); i++)
 		c->fds.listeners[i] = -1;
 	log_init(proc, LOG_INFO);
@@ -230,6 +240,10 @@ static void on_msg(struct ipc *ipc, void *arg, const struct msg *m)
 	if (m->type == M_CTL_CLIENT && m->nfds == 1 && ops && ops->on_ctl_client) {
 		const struct m_ctl_client *b = m->body;
 		ops->on_ctl_client(c->priv.arg, m->fds[0], b->readonly);
+		return;
+	}
+	if (m->type == M_KUBE_ACCESS && m->nfds == 1 && ops && ops->on_kube_access) {
+		ops->on_kube_access(c->priv.arg, m->fds[0]);
 		return;
 	}
 	close_all(m->fds, m->nfds);
@@ -292,6 +306,35 @@ void child_ready(struct child *c, bool ready, const char *reason)
 	struct m_ready body = { ready, c->priv.reason };
 	if (c->noded)
 		ipc_send(c->noded, M_READY, &body);
+}
+
+struct kube_access *child_kube_access(int fd, struct err *err)
+{
+	struct kube_access *a = NULL;
+	struct stat st;
+
+	if (fstat(fd, &st) || st.st_size > KUBE_MAX_ENCODED) {
+		err_set(err, "the access to the API that noded sent cannot be read");
+		return NULL;
+	}
+	size_t len = (size_t)st.st_size;
+	char *data = xmalloc(len);
+	/* By position: noded passes the same descriptor again at a restart. */
+	ssize_t n = pread(fd, data, len, 0);
+
+	if (n == (ssize_t)len)
+		a = kube_access_decode(data, len, err);
+	else
+		err_set(err, "the access to the API that noded sent cannot be read");
+	explicit_bzero(data, len);
+	free(data);
+	return a;
+}
+
+void child_kube_refresh(struct child *c)
+{
+	if (c->noded)
+		ipc_send(c->noded, M_KUBE_REFRESH, NULL);
 }
 
 void child_fatal(struct child *c, const char *text)

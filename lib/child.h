@@ -5,12 +5,13 @@
 #define SELVAGE_LIB_CHILD_H
 
 #include "lib/ipc.h"
+#include "lib/kubeconfig.h"
 #include "lib/nodeconf.h"
 
 enum { CHILD_FD = 3 };
 
 struct child_fds { /* -1 or empty where noded gave none */
-	int channel, chroot, cni, state_dir, store_dir, spool_dir;
+	int channel, chroot, cni, state_dir, store_dir, spool_dir, kube;
 	int listeners[16];
 	unsigned nlisteners;
 };
@@ -40,6 +41,9 @@ struct child_ops {
 	/* SIGTERM or noded gone: release what a clean stop releases, then return; child_run() then
 	 * returns and main() with it. */
 	void (*on_stop)(void *arg);
+	/* felix: the access to the Kubernetes API is new or another one: takes fd, to be read with
+	 * child_kube_access(). Optional. */
+	void (*on_kube_access)(void *arg, int fd);
 };
 
 /* Reads M_INIT (blocking, at most 10 s), loads the configuration from its descriptor, enters the
@@ -52,6 +56,11 @@ void child_run(struct child *c, const struct child_ops *ops, void *arg);
  * descriptors in fds are their takers'. */
 void child_free(struct child *c);
 void child_ready(struct child *c, bool ready, const char *reason); /* M_READY, when it changes */
+/* Reads fds.kube or on_kube_access()'s descriptor, which stays the caller's; NULL. */
+struct kube_access *child_kube_access(int fd, struct err *err);
+/* M_KUBE_REFRESH: the API refused the credentials. An answer (on_kube_access) comes only if they
+ * are others now. */
+void child_kube_refresh(struct child *c);
 /* M_FATAL (noded prints the text, which may have several lines); then exit(1). */
 void child_fatal(struct child *c, const char *text);
 

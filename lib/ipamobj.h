@@ -102,6 +102,14 @@ const char *ipamobj_handle_name(const char *handle_id, char out[IPAMOBJ_NAME]);
 /* FNV-1 32 of the host's name, from which Calico begins its walk over a pool's blocks. */
 uint32_t ipamobj_host_hash(const char *node);
 
+/* ---- copies (pure) ---- */
+
+/* Deep, in the arena; raw texts are left out (""), so a copy is for reading, not for writing back.
+ */
+struct ipamobj_block *ipamobj_copy_block(const struct ipamobj_block *b, struct arena *a);
+struct ipamobj_affinity *ipamobj_copy_affinity(const struct ipamobj_affinity *f, struct arena *a);
+struct ipamobj_handle *ipamobj_copy_handle(const struct ipamobj_handle *h, struct arena *a);
+
 /* ---- requests ---- */
 
 enum ipamobj_verb {

@@ -32,6 +32,10 @@ enum msg_type {
 	/* child -> noded */
 	M_READY,        /* how the child is; the first one ends start-up */
 	M_FATAL,        /* the first start cannot succeed; noded says so and exits */
+	/* noded -> felix: the access to the Kubernetes API has changed (1 fd, as INIT_KUBE) */
+	M_KUBE_ACCESS,
+	/* felix -> noded: the API refuses the credentials (401): read them again */
+	M_KUBE_REFRESH,
 
 	/* felix -> bgpd: one whole configuration between BEGIN and END; bgpd applies the difference */
 	M_BGP_BEGIN = 32,
@@ -74,6 +78,8 @@ enum msg_type {
 	M_CTL_POOL,
 	M_CTL_BLOCK,
 	M_CTL_ENDPOINT,
+	M_CTL_NODE_USE, /* felix: what another node holds */
+	M_CTL_ISSUE,    /* felix: one finding of `ipam check` */
 
 	M_TYPE_END
 };
@@ -112,6 +118,7 @@ enum init_fd {
 	INIT_STATE_DIR,  /* felix: state.dir, owned by felix's uid */
 	INIT_STORE_DIR,  /* felix: datastore.path, opened O_DIRECTORY */
 	INIT_SPOOL_DIR,  /* felix: run/spool, where plugins leave DELs while felix is away */
+	INIT_KUBE,       /* felix: a sealed memfd with kube_access_encode()'s bytes */
 };
 
 struct m_init_fd {
@@ -181,7 +188,12 @@ struct m_bgp_peer {
 	bool passive, reflector_client;
 };
 
-enum origin_kind { ORIGIN_BLOCK, ORIGIN_SERVICE, ORIGIN_ADDRESS };
+enum origin_kind {
+	ORIGIN_BLOCK,
+	ORIGIN_SERVICE,
+	ORIGIN_ADDRESS,
+	ORIGIN_KEEP_OUT, /* not originated: learned routes inside of these stay out of the kernel */
+};
 
 struct m_bgp_origin {
 	uint8_t kind; /* enum origin_kind */
@@ -256,10 +268,16 @@ struct m_cni_add { /* also CHECK */
 	const char *mac;     /* asked for, or "" */
 	uint32_t mtu;        /* 0: the node's */
 	msg_prefix_list expect; /* CHECK: the addresses that prevResult names */
+	/* The configuration's ipv4_pools and ipv6_pools (names or CIDRs), and the families (bits,
+	 * 1 << FAM_V4 ...) of assign_ipv4 and assign_ipv6; 0: they say nothing. */
+	msg_text_list ipv4_pools, ipv6_pools;
+	uint8_t families;
+	uint64_t started; /* when the plugin was: ns of CLOCK_BOOTTIME; 0 unknown */
 };
 
 struct m_cni_del {
 	const char *container_id, *ifname, *network;
+	uint64_t started; /* as above */
 };
 
 struct m_cni_ip {
@@ -293,6 +311,9 @@ enum ctl_what {
 	CTL_ROUTES,     /* bgpd; prefix or FAM_NONE, name = peer of --in/--out, filter */
 	CTL_IPAM,       /* felix: POOL, BLOCK rows */
 	CTL_ENDPOINTS,  /* felix */
+	CTL_IPAM_ALL,   /* felix: POOL, BLOCK rows and, with an API, NODE_USE rows of every node */
+	CTL_IPAM_CHECK, /* felix: ISSUE rows */
+	CTL_IPAM_RELEASE, /* felix, not read-only: mends what is safe; name = one address or "" */
 };
 
 enum ctl_route_filter { CTL_ROUTE_ALL, CTL_ROUTE_BEST, CTL_ROUTE_IN, CTL_ROUTE_OUT };
@@ -311,6 +332,9 @@ struct m_ctl_error {
 struct m_ctl_node {
 	const char *node, *version;
 };
+
+/* noded's own reason where a daemon's row says which. */
+#define CTL_REASON_DAEMON "a daemon is not ready"
 
 struct m_ctl_daemon {
 	const char *name, *state; /* state: running, starting, "waiting 2 s after signal 11" */
@@ -376,6 +400,23 @@ struct m_ctl_pool {
 	struct prefix cidr;
 	const char *name;
 	uint64_t size, used; /* addresses, of this node's blocks and all it knows */
+	uint64_t claimed;    /* addresses in blocks that some node has; 0 unknown */
+	bool whole;	     /* used and claimed are of every node, not of this one */
+};
+
+struct m_ctl_node_use {
+	const char *node; /* "" blocks of no node */
+	uint32_t blocks;
+	uint64_t size, used;
+};
+
+/* The journal, the links, the API's objects and the pods do not agree in this. */
+struct m_ctl_issue {
+	const char *kind;   /* a fixed word: "leaked-address", ... */
+	const char *object; /* what it is about: an address, a block, a handle */
+	const char *text;   /* what is wrong, for people */
+	const char *mend;   /* what `ipam release` does about it; "" nothing safe: see text */
+	bool mended;	    /* it was done just now */
 };
 
 struct m_ctl_block {

@@ -59,7 +59,7 @@
 	F(max_prefixes)                                                                            \
 	F(passive)                                                                                 \
 	F(reflector_client)
-#define FIELDS_m_bgp_origin(F, E, L) E(kind, ORIGIN_ADDRESS) F(prefixes)
+#define FIELDS_m_bgp_origin(F, E, L) E(kind, ORIGIN_KEEP_OUT) F(prefixes)
 #define FIELDS_m_bgp_pool(F, E, L) F(cidr) F(disable_export)
 #define FIELDS_m_bgp_pools(F, E, L) L(pools, m_bgp_pool)
 #define FIELDS_m_iface(F, E, L) F(ifindex) F(name) F(up) F(addresses)
@@ -85,8 +85,12 @@
 	L(ips, msg_addr_item)                                                                      \
 	F(mac)                                                                                     \
 	F(mtu)                                                                                     \
-	F(expect)
-#define FIELDS_m_cni_del(F, E, L) F(container_id) F(ifname) F(network)
+	F(expect)                                                                                  \
+	L(ipv4_pools, msg_text)                                                                    \
+	L(ipv6_pools, msg_text)                                                                    \
+	E(families, 6)                                                                             \
+	F(started)
+#define FIELDS_m_cni_del(F, E, L) F(container_id) F(ifname) F(network) F(started)
 #define FIELDS_m_cni_ip(F, E, L) F(address) F(gateway)
 #define FIELDS_m_cni_result(F, E, L)                                                               \
 	F(host_ifname)                                                                             \
@@ -164,7 +168,9 @@
 	F(policy_applied)                                                                          \
 	F(routes_learned)                                                                          \
 	F(routes_local)
-#define FIELDS_m_ctl_pool(F, E, L) F(cidr) F(name) F(size) F(used)
+#define FIELDS_m_ctl_pool(F, E, L) F(cidr) F(name) F(size) F(used) F(claimed) F(whole)
+#define FIELDS_m_ctl_node_use(F, E, L) F(node) F(blocks) F(size) F(used)
+#define FIELDS_m_ctl_issue(F, E, L) F(kind) F(object) F(text) F(mend) F(mended)
 #define FIELDS_m_ctl_block(F, E, L) F(cidr) F(size) F(used) F(free) F(cooling)
 #define FIELDS_m_ctl_endpoint(F, E, L)                                                             \
 	F(namespace_)                                                                              \
@@ -188,7 +194,7 @@
 	S(m_cni_add) S(m_cni_del) S(m_cni_ip) S(m_cni_result) S(m_cni_error)                       \
 	S(m_ctl_open) S(m_ctl_query) S(m_ctl_error) S(m_ctl_node) S(m_ctl_daemon)                  \
 	S(m_ctl_bgp) S(m_ctl_peer) S(m_ctl_path) S(m_ctl_route) S(m_ctl_felix)                     \
-	S(m_ctl_pool) S(m_ctl_block) S(m_ctl_endpoint)
+	S(m_ctl_pool) S(m_ctl_block) S(m_ctl_endpoint) S(m_ctl_node_use) S(m_ctl_issue)
 
 /* Every message: type, struct of its body, fewest and most descriptors; N(type) has no body. */
 #define MESSAGES(M, N)                                                                             \
@@ -198,6 +204,8 @@
 	M(M_LOG_LEVEL, m_log_level, 0, 0)                                                          \
 	M(M_READY, m_ready, 0, 0)                                                                  \
 	M(M_FATAL, m_fatal, 0, 0)                                                                  \
+	N(M_KUBE_ACCESS, 1)                                                                        \
+	N(M_KUBE_REFRESH, 0)                                                                       \
 	M(M_BGP_BEGIN, m_bgp_begin, 0, 0)                                                          \
 	M(M_BGP_PEER, m_bgp_peer, 0, 0)                                                            \
 	M(M_BGP_ORIGIN, m_bgp_origin, 0, 0)                                                        \
@@ -231,7 +239,9 @@
 	M(M_CTL_FELIX, m_ctl_felix, 0, 0)                                                          \
 	M(M_CTL_POOL, m_ctl_pool, 0, 0)                                                            \
 	M(M_CTL_BLOCK, m_ctl_block, 0, 0)                                                          \
-	M(M_CTL_ENDPOINT, m_ctl_endpoint, 0, 0)
+	M(M_CTL_ENDPOINT, m_ctl_endpoint, 0, 0)                                                    \
+	M(M_CTL_NODE_USE, m_ctl_node_use, 0, 0)                                                    \
+	M(M_CTL_ISSUE, m_ctl_issue, 0, 0)
 
 /* An item of msg_addr_list, which has no struct of its own. */
 struct msg_addr_item {

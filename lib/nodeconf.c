@@ -9,6 +9,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "lib/kubeconfig.h"
 #include "lib/nodeconf.h"
 
 enum { FILE_MAX = 1 << 20, WARNINGS_MAX = 32, HOLD_MIN_MS = 3000, MAX_LISTEN = 16 };
@@ -124,14 +125,44 @@ static void check_state(struct check *c)
 		      "datastore.path: is empty; name the folder of resources");
 }
 
+static void check_servers(struct check *c)
+{
+	const char *const *servers = c->conf->datastore.servers.v;
+	uint32_t n = c->conf->datastore.servers.n;
+	const struct node *list = node_at(c->root, "datastore.servers");
+
+	if (n > KUBE_MAX_SERVERS)
+		WRONG(c, "datastore.servers", "datastore.servers: %u servers; at most %d are taken",
+		      n, KUBE_MAX_SERVERS);
+	for (uint32_t i = 0; i < n; i++) {
+		const char *wrong = kube_server_problem(servers[i]);
+
+		if (wrong) /* what stands before an @ is a password */
+			problem_add(c->problems, c->file, item_at(list, i),
+				    "datastore.servers: %s %s",
+				    strchr(servers[i], '@') ? "a URL" : servers[i], wrong);
+	}
+}
+
 static void check_datastore(struct check *c)
 {
-	if (c->conf->datastore.kind == DATASTORE_KUBERNETES)
-		WRONG(c, "datastore.kind",
-		      "datastore.kind: this version reads a directory only; use \"directory\" and "
-		      "datastore.path");
-	else if (was_written(c, "datastore", "kubeconfig"))
-		warn(c, "datastore.kubeconfig: not used with kind directory");
+	static const char *const kube_keys[] = { "kubeconfig", "context", "servers" };
+	struct nodeconf *conf = c->conf;
+
+	conf->datastore.kubeconfig_written = was_written(c, "datastore", "kubeconfig");
+	check_servers(c);
+	if (conf->datastore.kind == DATASTORE_KUBERNETES) {
+		if (!*conf->datastore.kubeconfig)
+			WRONG(c, "datastore.kubeconfig",
+			      "datastore.kubeconfig: is empty; name the file");
+		if (was_written(c, "datastore", "path"))
+			warn(c, "datastore.path: not used with kind kubernetes");
+		return;
+	}
+	for (size_t i = 0; i < sizeof(kube_keys) / sizeof(kube_keys[0]); i++)
+		if (was_written(c, "datastore", kube_keys[i]))
+			warn(c, arena_printf(c->arena, "datastore.%s: not used with kind directory",
+					     kube_keys[i]));
 }
 
 /* ---- addresses ---- */
@@ -347,7 +378,6 @@ static void check_metrics(struct check *c)
 		WRONG(c, "metrics.listen",
 		      "metrics.listen: \"%s\" is not an address with a port, like 127.0.0.1:9091",
 		      listen);
-	warn(c, "metrics.listen: taken, but this version has no metrics yet");
 }
 
 /* ---- the file ---- */

@@ -53,6 +53,9 @@ struct nodeconf {
 	struct {
 		int kind;
 		const char *path, *kubeconfig;
+		bool kubeconfig_written;   /* else in-cluster access comes first */
+		const char *context;	   /* "" = the kubeconfig's current-context */
+		struct field_list servers; /* const char *; instead of the kubeconfig's server */
 	} datastore;
 	struct {
 		uint32_t asn;		  /* 0: BGPConfiguration's */

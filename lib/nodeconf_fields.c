@@ -61,11 +61,18 @@ static const char *const datastore_kinds[] = { "directory", "kubernetes", NULL }
 
 static const struct field datastore_fields[] = {
 	{ "kind", F_ENUM, CONF(datastore.kind), .def = "directory", .words = datastore_kinds,
-	  .help = "where resources come from; this version reads a directory only" },
+	  .help = "where resources come from: YAML files in a folder, or a Kubernetes API" },
 	{ "path", F_STR, CONF(datastore.path), .def = "/etc/selvage/resources.d",
 	  .help = "the folder of *.yaml files" },
 	{ "kubeconfig", F_STR, CONF(datastore.kubeconfig), .def = "/etc/selvage/kubeconfig",
-	  .help = "how the Kubernetes API is reached (not used with kind directory)" },
+	  .help = "how the Kubernetes API is reached; unless this key or context is written, a "
+		  "pod's "
+		  "own service account comes first" },
+	{ "context", F_STR, CONF(datastore.context), .def = "",
+	  .help = "the context of the kubeconfig; empty is its current-context" },
+	{ "servers", F_LIST, CONF(datastore.servers), .item = F_STR, .def = "[]",
+	  .help = "addresses of API servers (https://HOST:PORT) to be used in turn, instead of the "
+		  "kubeconfig's one" },
 	FIELDS_END,
 };
 
@@ -160,7 +167,7 @@ static const struct field log_fields[] = {
 
 static const struct field metrics_fields[] = {
 	{ "listen", F_STR, CONF(metrics.listen), .def = "",
-	  .help = "address and port of the metrics page (taken, not served by this version)" },
+	  .help = "address and port of the page of metrics" },
 	FIELDS_END,
 };
 

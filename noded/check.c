@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "lib/ipc.h"
+#include "noded/access.h"
 #include "noded/spawn.h"
 #include "noded/supervise.h"
 
@@ -85,6 +86,13 @@ static int check_resources(struct setup *s, struct err *err)
 	return ok ? 0 : 1;
 }
 
+/* Resources are the API's, and it may be away now: what leads to it is checked. */
+static int check_access(const struct setup *s, struct err *err)
+{
+	struct access_config config = access_defaults(s->conf);
+	return access_check(&config, err);
+}
+
 int check_run(struct setup *s)
 {
 	struct err err = { 0 };
@@ -94,7 +102,8 @@ int check_run(struct setup *s)
 		fprintf(stderr, "%s\n", ((const char *const *)w->v)[i]);
 	int r = setup_check(s, &err);
 	if (!r)
-		r = check_resources(s, &err);
+		r = s->conf->datastore.kind == DATASTORE_KUBERNETES ? check_access(s, &err)
+								    : check_resources(s, &err);
 	if (r < 0)
 		fprintf(stderr, "noded: %s\n", err.text);
 	if (r)

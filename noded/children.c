@@ -36,6 +36,7 @@ struct children {
 	struct ev_loop *loop;
 	const struct setup *setup;
 	int cni_sock;
+	int kube; /* -1: none */
 	const struct children_ops *ops;
 	void *arg;
 	struct child_process p[NDAEMONS];
@@ -111,6 +112,7 @@ static void send_init(struct child_process *p, int config, int channel)
 		spawn_init_add(&in, INIT_STATE_DIR, s->state_dir, "");
 		spawn_init_add(&in, INIT_STORE_DIR, s->store_dir, "");
 		spawn_init_add(&in, INIT_SPOOL_DIR, s->spool_dir, "");
+		spawn_init_add(&in, INIT_KUBE, p->all->kube, "");
 	}
 	spawn_init_end(&in);
 	ipc_send_fds(p->ipc, M_INIT, &in.body, in.fds, in.n);
@@ -336,6 +338,8 @@ static void on_msg(struct ipc *ipc, void *arg, const struct msg *m)
 		on_ready(p, m->body);
 	else if (m->type == M_FATAL)
 		on_fatal(p, m->body);
+	else if (m->type == M_KUBE_REFRESH && p->id == FELIX)
+		p->all->ops->on_kube_refresh(p->all->arg);
 	else
 		log_warn(SUB, "%s sent %s, which is not for noded", daemon_names[p->id],
 			 msg_name(m->type));
@@ -349,6 +353,7 @@ struct children *children_new(struct ev_loop *loop, const struct setup *setup, i
 	c->loop = loop;
 	c->setup = setup;
 	c->cni_sock = cni_sock;
+	c->kube = -1;
 	c->ops = ops;
 	c->arg = arg;
 	c->spare = -1;
@@ -373,6 +378,13 @@ void children_free(struct children *c)
 	}
 	drop_spare(c);
 	free(c);
+}
+
+void children_kube_access(struct children *c, int fd)
+{
+	c->kube = fd;
+	if (c->p[FELIX].ipc && fd >= 0)
+		ipc_send_fds(c->p[FELIX].ipc, M_KUBE_ACCESS, NULL, &fd, 1);
 }
 
 void children_start(struct children *c)

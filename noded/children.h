@@ -14,6 +14,8 @@ struct children_ops {
 	void (*on_change)(void *arg);
 	/* The first start of a daemon cannot succeed. */
 	void (*on_fatal)(void *arg, enum daemon_id id, const char *text);
+	/* felix was refused by the Kubernetes API. */
+	void (*on_kube_refresh)(void *arg);
 	/* After children_stop(): both are gone. */
 	void (*on_stopped)(void *arg);
 };
@@ -22,6 +24,10 @@ struct children_ops {
 struct children *children_new(struct ev_loop *loop, const struct setup *setup, int cni_sock,
 			      const struct children_ops *ops, void *arg);
 void children_free(struct children *c);
+
+/* The access to the Kubernetes API for felix: told at once where it runs, and at each start. fd is
+ * borrowed until the next call. */
+void children_kube_access(struct children *c, int fd);
 
 void children_start(struct children *c);
 /* SIGTERM to bgpd, so that it can close its sessions while routes stand; then to felix; SIGKILL to

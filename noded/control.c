@@ -39,6 +39,7 @@ struct control {
 	ev_io ctl, ro;
 	struct client *clients;
 	unsigned nclients;
+	char reason[512];
 };
 
 int control_bind(const char *run, const char *name, unsigned mode, uint32_t gid, struct err *err)
@@ -106,12 +107,12 @@ static int answer_rows(const struct client *cl)
 				     .pid = (uint32_t)getpid(),
 				     .since = (uint64_t)c->since,
 				     .pss = process_pss(getpid()),
-				     .ready = children_ready(c->children),
-				     .reason = "" };
+				     .ready = children_ready(c->children) && !c->reason[0],
+				     .reason = c->reason };
 	char text[512];
 
-	if (!self.ready)
-		self.reason = "a daemon is not ready";
+	if (!self.ready && !c->reason[0])
+		self.reason = CTL_REASON_DAEMON;
 	if (answer(cl, M_CTL_NODE, &node) || answer(cl, M_CTL_DAEMON, &self))
 		return -1;
 	for (int i = 0; i < NDAEMONS; i++) {
@@ -262,6 +263,11 @@ struct control *control_new(struct ev_loop *loop, const char *run, const char *n
 		return c;
 	control_free(c);
 	return NULL;
+}
+
+void control_reason(struct control *c, const char *reason)
+{
+	snprintf(c->reason, sizeof(c->reason), "%s", reason);
 }
 
 void control_free(struct control *c)

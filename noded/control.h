@@ -20,6 +20,8 @@ int control_bind(const char *run, const char *name, unsigned mode, uint32_t gid,
  * are borrowed. */
 struct control *control_new(struct ev_loop *loop, const char *run, const char *node,
 			    struct children *children, struct err *err);
+/* What noded itself is not ready for, in its row; "" nothing. Copied. */
+void control_reason(struct control *c, const char *reason);
 void control_free(struct control *c);
 
 #endif

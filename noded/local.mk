@@ -1,5 +1,6 @@
 noinst_LIBRARIES += noded/libnoded.a
-noded_libnoded_a_SOURCES = noded/check.c noded/check.h noded/children.c noded/children.h \
+noded_libnoded_a_SOURCES = noded/access.c noded/access.h noded/access_exec.c \
+	noded/access_exec.h noded/check.c noded/check.h noded/children.c noded/children.h \
 	noded/control.c noded/control.h noded/dirs.c noded/dirs.h noded/listeners.c \
 	noded/listeners.h noded/noded.c noded/noded.h noded/notify.c noded/notify.h \
 	noded/options.c noded/options.h noded/portowner.c noded/portowner.h noded/setup.c \

@@ -15,6 +15,7 @@
 
 #include "lib/log.h"
 #include "lib/sandbox.h"
+#include "noded/access.h"
 #include "noded/check.h"
 #include "noded/children.h"
 #include "noded/control.h"
@@ -29,6 +30,7 @@ struct noded {
 	struct notify notify;
 	struct children *children;
 	struct control *control;
+	struct access *access; /* NULL: no Kubernetes API */
 	int cni_sock;
 	int status; /* to exit with */
 	bool told_ready, stopping;
@@ -93,15 +95,23 @@ static void on_change(void *arg)
 	}
 	for (int i = 0; i < NDAEMONS; i++)
 		children_row(n->children, (enum daemon_id)i, &row[i], text[i], sizeof(text[i]));
-	notify_send(&n->notify, "STATUS=bgpd %s%s%s; felix %s%s%s", row[BGPD].state,
-		    row[BGPD].reason[0] ? ": " : "", row[BGPD].reason, row[FELIX].state,
-		    row[FELIX].reason[0] ? ": " : "", row[FELIX].reason);
+	const char *why = n->access ? access_reason(n->access) : "";
+	notify_send(&n->notify, "STATUS=%s%sbgpd %s%s%s; felix %s%s%s", why, why[0] ? "; " : "",
+		    row[BGPD].state, row[BGPD].reason[0] ? ": " : "", row[BGPD].reason,
+		    row[FELIX].state, row[FELIX].reason[0] ? ": " : "", row[FELIX].reason);
 }
 
 static void on_fatal(void *arg, enum daemon_id id, const char *text)
 {
 	check_print(daemon_names[id], text);
 	stop(arg, 1);
+}
+
+static void on_kube_refresh(void *arg)
+{
+	struct noded *n = arg;
+	if (n->access && !n->stopping)
+		access_refresh(n->access);
 }
 
 static void on_stopped(void *arg)
@@ -112,7 +122,24 @@ static void on_stopped(void *arg)
 
 static const struct children_ops children_ops = { .on_change = on_change,
 						  .on_fatal = on_fatal,
+						  .on_kube_refresh = on_kube_refresh,
 						  .on_stopped = on_stopped };
+
+static void on_access(void *arg)
+{
+	struct noded *n = arg;
+	children_kube_access(n->children, access_fd(n->access));
+}
+
+static void on_access_reason(void *arg)
+{
+	struct noded *n = arg;
+	control_reason(n->control, access_reason(n->access));
+	on_change(n);
+}
+
+static const struct access_ops access_ops = { .on_access = on_access,
+					      .on_reason = on_access_reason };
 
 static void on_signal(struct ev_loop *loop, ev_signal *w, int revents)
 {
@@ -157,6 +184,22 @@ static void wire(struct noded *n)
 	ev_timer_start(n->loop, &n->watchdog);
 }
 
+/* After the privileges are limited: what can be read now can be read again later. */
+static int open_access(struct noded *n, struct err *err)
+{
+	const struct nodeconf *conf = n->setup.conf;
+	struct access_config config = access_defaults(conf);
+
+	if (conf->datastore.kind != DATASTORE_KUBERNETES)
+		return 0;
+	n->access = access_new(n->loop, &config, &access_ops, n, err);
+	if (!n->access)
+		return -1;
+	on_access(n);
+	control_reason(n->control, access_reason(n->access));
+	return 0;
+}
+
 static int open_all(struct noded *n, struct err *err)
 {
 	struct setup *s = &n->setup;
@@ -172,13 +215,16 @@ static int open_all(struct noded *n, struct err *err)
 		return err_set(err, "libev finds no way to wait for events");
 	n->children = children_new(n->loop, s, n->cni_sock, &children_ops, n);
 	n->control = control_new(n->loop, run, s->node, n->children, err);
-	return n->control ? limit_self(err) : -1;
+	if (!n->control || limit_self(err))
+		return -1;
+	return open_access(n, err);
 }
 
 static void close_all(struct noded *n)
 {
 	static const char *const sockets[] = { "ctl.sock", "ro.sock", "cni.sock" };
 
+	access_free(n->access);
 	control_free(n->control);
 	children_free(n->children);
 	if (n->cni_sock >= 0)

@@ -51,15 +51,15 @@ static int read_file(const char *file, char **text, size_t *len, struct err *err
 		     : err_set(err, "%s is larger than 4 MiB; that is no node.yaml", file);
 }
 
-int setup_conf_fd(const struct setup *s, struct err *err)
+int setup_memfd(const char *name, const void *data, size_t len, struct err *err)
 {
-	int fd = memfd_create("node.yaml", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int fd = memfd_create(name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (fd < 0)
 		return err_sys(err, errno, "memfd_create");
-	for (size_t at = 0; at < s->len;) {
-		ssize_t n = write(fd, s->text + at, s->len - at);
+	for (size_t at = 0; at < len;) {
+		ssize_t n = write(fd, (const char *)data + at, len - at);
 		if (n < 0) {
-			err_sys(err, errno, "cannot copy the configuration");
+			err_sys(err, errno, "cannot copy %s", name);
 			close(fd);
 			return -1;
 		}
@@ -69,6 +69,11 @@ int setup_conf_fd(const struct setup *s, struct err *err)
 	fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	lseek(fd, 0, SEEK_SET);
 	return fd;
+}
+
+int setup_conf_fd(const struct setup *s, struct err *err)
+{
+	return setup_memfd("node.yaml", s->text, s->len, err);
 }
 
 /* As Calico names a node: the host name in lower case. */

@@ -39,6 +39,8 @@ int setup_check(struct setup *s, struct err *err);
 int setup_open(struct setup *s, struct err *err);
 void setup_close(struct setup *s);
 
+/* A sealed memfd of these bytes at offset 0, which no holder can change; the caller's. -1. */
+int setup_memfd(const char *name, const void *data, size_t len, struct err *err);
 /* A descriptor for the configuration's text at offset 0; the caller's. */
 int setup_conf_fd(const struct setup *s, struct err *err);
 

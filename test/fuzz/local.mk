@@ -32,3 +32,16 @@ test_fuzz_fuzz_conf_SOURCES = test/fuzz/fuzz_conf.c $(FUZZ_DRIVER)
 test_fuzz_fuzz_conf_CPPFLAGS = $(FUZZ_CPPFLAGS)
 test_fuzz_fuzz_conf_LDFLAGS = $(FUZZ_LINK)
 test_fuzz_fuzz_conf_LDADD = store/libstore.a $(LIB_CONF) $(YAML_LIBS) $(EV_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_kubeconfig
+test_fuzz_fuzz_kubeconfig_SOURCES = test/fuzz/fuzz_kubeconfig.c $(FUZZ_DRIVER)
+test_fuzz_fuzz_kubeconfig_CPPFLAGS = $(FUZZ_CPPFLAGS)
+test_fuzz_fuzz_kubeconfig_LDFLAGS = $(FUZZ_LINK)
+test_fuzz_fuzz_kubeconfig_LDADD = $(LIB_CONF) $(YAML_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_kube
+test_fuzz_fuzz_kube_SOURCES = test/fuzz/fuzz_kube.c $(FUZZ_DRIVER)
+test_fuzz_fuzz_kube_CPPFLAGS = $(FUZZ_CPPFLAGS) $(JSON_CFLAGS)
+test_fuzz_fuzz_kube_LDFLAGS = $(FUZZ_LINK)
+test_fuzz_fuzz_kube_LDADD = store/libstore.a $(LIB_CONF) $(YAML_LIBS) $(JSON_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) \
+	$(EV_LIBS)

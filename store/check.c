@@ -158,6 +158,21 @@ static void check_peers(const struct check *c)
 	}
 }
 
+/* ---- secrets ---- */
+
+static void check_secrets(const struct check *c)
+{
+	unsigned n;
+	const struct object *const *v = store_list(c->store, KIND_SECRET, &n);
+
+	for (unsigned i = 0; i < n; i++)
+		if (v[i]->exposed)
+			SAY(c, v[i],
+			    "Secret \"%s\": everyone on this host may read its file; keep it from "
+			    "others (chgrp selvage-felix, chmod 0640)",
+			    v[i]->name);
+}
+
 void store_check(const struct store *s, const struct prefix *node_nets, unsigned n_nets,
 		 struct problems *problems, bool *fatal)
 {
@@ -167,4 +182,5 @@ void store_check(const struct store *s, const struct prefix *node_nets, unsigned
 	check_pools(&c, node_nets, n_nets);
 	check_affinities(&c);
 	check_peers(&c);
+	check_secrets(&c);
 }

@@ -15,13 +15,15 @@
 
 #include "lib/log.h"
 #include "store/file.h"
+#include "store/store_impl.h"
 
 enum { FILE_BYTES_MAX = 16 << 20 };
 
-/* A writer renames its file into place, so what is quiet for 50 ms is whole; a folder that never is
- * quiet is read all the same. Without inotify the folder is looked at often enough for the promise
- * of one second. */
-static const double QUIET = 0.05, AT_MOST = 0.3, POLL = 0.7;
+/* A file that is renamed into place is whole, and waits only for others that come with it; one that
+ * is written in place is taken to be whole when the folder is quiet for 50 ms. A folder that never
+ * is quiet is read all the same. Without inotify the folder is looked at often enough for the
+ * promise of one second. */
+static const double RENAMED = 0.01, QUIET = 0.05, AT_MOST = 0.3, POLL = 0.7;
 
 struct watched {
 	char *name;
@@ -30,7 +32,8 @@ struct watched {
 	struct file_docs docs;
 };
 
-struct store {
+struct directory {
+	struct store store;
 	struct ev_loop *loop;
 	int dirfd, inotify;
 	char *path;
@@ -39,6 +42,7 @@ struct store {
 	ev_io io;
 	ev_timer timer;
 	double first_event;	/* of those that wait; 0 none */
+	bool written;		/* among them is a file that was not renamed into place */
 	struct watched **files; /* by name */
 	unsigned nfiles, cap;
 	struct table table;
@@ -95,7 +99,15 @@ static char *slurp(int fd, size_t *len, const char **why)
 	return NULL;
 }
 
-static void read_file(struct store *s, struct watched *w)
+/* Everyone on the host may read it. */
+static bool is_public(const struct directory *s, const struct stat *file)
+{
+	struct stat dir;
+
+	return file->st_mode & S_IROTH && !fstat(s->dirfd, &dir) && dir.st_mode & S_IXOTH;
+}
+
+static void read_file(struct directory *s, struct watched *w)
 {
 	/* O_NONBLOCK: a FIFO in the folder must not hold the process up. */
 	int fd = openat(s->dirfd, w->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
@@ -125,15 +137,17 @@ static void read_file(struct store *s, struct watched *w)
 		file_read(&docs, w->name, data, len, &w->docs, &s->table);
 	else
 		file_unreadable(&docs, w->name, why, &w->docs);
-	free(data);
 	if (fd >= 0)
 		close(fd);
+	for (unsigned i = 0; i < docs.n; i++)
+		docs.v[i]->exposed = data && is_public(s, &st);
+	free(data);
 	file_free(&w->docs);
 	w->docs = docs;
 	w->sig = st;
 }
 
-static struct watched *find_file(struct store *s, const char *name, unsigned *at)
+static struct watched *find_file(struct directory *s, const char *name, unsigned *at)
 {
 	unsigned lo = 0, hi = s->nfiles;
 
@@ -154,7 +168,7 @@ static struct watched *find_file(struct store *s, const char *name, unsigned *at
 	return NULL;
 }
 
-static struct watched *add_file(struct store *s, const char *name, unsigned at)
+static struct watched *add_file(struct directory *s, const char *name, unsigned at)
 {
 	struct watched *w = xcalloc(1, sizeof(*w));
 
@@ -177,7 +191,7 @@ static void free_file(struct watched *w)
 }
 
 /* true: something is new or different. */
-static bool look_at(struct store *s, const char *name)
+static bool look_at(struct directory *s, const char *name)
 {
 	unsigned at;
 	struct watched *w = find_file(s, name, &at);
@@ -202,7 +216,7 @@ static bool look_at(struct store *s, const char *name)
 	return true;
 }
 
-static bool drop_unseen(struct store *s)
+static bool drop_unseen(struct directory *s)
 {
 	unsigned kept = 0;
 	bool changed = false;
@@ -221,7 +235,7 @@ static bool drop_unseen(struct store *s)
 
 /* ---- what the files make together ---- */
 
-static void add_error(struct store *s, const char *text)
+static void add_error(struct directory *s, const char *text)
 {
 	if (s->nerrors == s->errors_cap) {
 		s->errors_cap = s->errors_cap ? s->errors_cap * 2 : 16;
@@ -248,7 +262,7 @@ static bool in_list(char *const *list, unsigned n, const char *text)
 }
 
 /* The log names each error once, when it appears. Without a loop, the caller tells its user. */
-static void log_new_errors(const struct store *s, char **old, unsigned nold)
+static void log_new_errors(const struct directory *s, char **old, unsigned nold)
 {
 	if (!s->loop)
 		return;
@@ -259,7 +273,7 @@ static void log_new_errors(const struct store *s, char **old, unsigned nold)
 		log_info("store", "%s: every document can be read again", s->path);
 }
 
-static void rebuild(struct store *s)
+static void rebuild(struct directory *s)
 {
 	struct table old = s->table;
 	char **old_errors = s->errors;
@@ -286,14 +300,14 @@ static void rebuild(struct store *s)
 	free(old_errors);
 }
 
-static void set_folder_error(struct store *s, const char *text)
+static void set_folder_error(struct directory *s, const char *text)
 {
 	free(s->folder_error);
 	s->folder_error = text ? xstrdup(text) : NULL;
 }
 
 /* One look at the folder. 1 changed, 0 not, -1: it cannot be listed. */
-static int scan(struct store *s, struct err *err)
+static int scan(struct directory *s, struct err *err)
 {
 	int fd = openat(s->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -323,7 +337,7 @@ static int scan(struct store *s, struct err *err)
 	return changed;
 }
 
-static void refresh(struct store *s)
+static void refresh(struct directory *s)
 {
 	struct err err;
 	int rc = scan(s, &err);
@@ -346,37 +360,53 @@ static void refresh(struct store *s)
 
 static void on_timer(struct ev_loop *loop, ev_timer *t, int events)
 {
-	struct store *s = t->data;
+	struct directory *s = t->data;
 
 	(void)events;
 	s->first_event = 0;
+	s->written = false;
 	if (s->inotify >= 0)
 		ev_timer_stop(loop, t);
 	refresh(s);
 }
 
+/* Is one of these events about a file that may still be written? */
+static bool any_written(const char *buf, ssize_t n)
+{
+	bool found = false;
+
+	for (const char *p = buf; p < buf + n;) {
+		const struct inotify_event *e = (const void *)p;
+
+		found |= !e->len || (is_wanted(e->name) &&
+				     !(e->mask & (IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE)));
+		p += sizeof(*e) + e->len;
+	}
+	return found;
+}
+
 static void on_inotify(struct ev_loop *loop, ev_io *io, int events)
 {
-	struct store *s = io->data;
+	struct directory *s = io->data;
 	_Alignas(struct inotify_event) char buf[8192];
 	ssize_t n;
 
 	(void)events;
 	while ((n = read(s->inotify, buf, sizeof(buf))) > 0)
-		;
+		s->written |= any_written(buf, n);
 	if (n < 0 && errno != EAGAIN && errno != EINTR)
 		log_warn("store", "%s: inotify: %s", s->path, strerror(errno));
 	/* Which file it was does not matter: a look at all of them costs a stat each, and an
 	 * overflow needs no path of its own. */
 	if (!s->first_event)
 		s->first_event = ev_now(loop);
-	if (ev_now(loop) - s->first_event < AT_MOST) {
-		s->timer.repeat = QUIET;
+	if (ev_now(loop) - s->first_event < (s->written ? AT_MOST : QUIET)) {
+		s->timer.repeat = s->written ? QUIET : RENAMED;
 		ev_timer_again(loop, &s->timer);
 	}
 }
 
-static void watch(struct store *s)
+static void watch(struct directory *s)
 {
 	char proc[32];
 
@@ -405,34 +435,10 @@ static void watch(struct store *s)
 
 /* ---- the store ---- */
 
-struct store *store_directory_open(struct ev_loop *loop, int dirfd, const char *path,
-				   const struct store_ops *ops, void *arg, struct err *err)
+static void directory_close(struct store *store)
 {
-	struct store *s = xcalloc(1, sizeof(*s));
+	struct directory *s = (struct directory *)store;
 
-	s->loop = loop;
-	s->dirfd = dirfd;
-	s->inotify = -1;
-	s->path = xstrdup(path);
-	s->ops = ops;
-	s->arg = arg;
-	/* The watch stands before the first look, so that nothing falls between them. */
-	if (loop)
-		watch(s);
-	if (scan(s, err) < 0) {
-		store_close(s);
-		return NULL;
-	}
-	s->synced = true;
-	s->last_contact = (uint64_t)time(NULL);
-	rebuild(s);
-	return s;
-}
-
-void store_close(struct store *s)
-{
-	if (!s)
-		return;
 	if (s->loop) {
 		ev_timer_stop(s->loop, &s->timer);
 		if (s->inotify >= 0) {
@@ -453,8 +459,10 @@ void store_close(struct store *s)
 	free(s);
 }
 
-void store_status(const struct store *s, struct store_status *out)
+static void directory_status(const struct store *store, struct store_status *out)
 {
+	const struct directory *s = (const struct directory *)store;
+
 	*out = (struct store_status){
 		.kind = "directory",
 		.synced = s->synced,
@@ -464,13 +472,52 @@ void store_status(const struct store *s, struct store_status *out)
 	};
 }
 
-const struct object *const *store_list(const struct store *s, enum kind k, unsigned *n)
+static const struct object *const *directory_list(const struct store *s, enum kind k, unsigned *n)
 {
-	return table_list(&s->table, k, n);
+	return table_list(&((const struct directory *)s)->table, k, n);
 }
 
-const struct object *store_find(const struct store *s, enum kind k, const char *namespace_,
-				const char *name)
+static const struct object *directory_find(const struct store *s, enum kind k,
+					   const char *namespace_, const char *name)
 {
-	return table_find(&s->table, k, namespace_, name);
+	return table_find(&((const struct directory *)s)->table, k, namespace_, name);
+}
+
+static bool directory_kind_synced(const struct store *s, enum kind k)
+{
+	(void)k;
+	return ((const struct directory *)s)->synced;
+}
+
+static const struct store_maker directory_maker = {
+	.close = directory_close,
+	.status = directory_status,
+	.list = directory_list,
+	.find = directory_find,
+	.kind_synced = directory_kind_synced,
+};
+
+struct store *store_directory_open(struct ev_loop *loop, int dirfd, const char *path,
+				   const struct store_ops *ops, void *arg, struct err *err)
+{
+	struct directory *s = xcalloc(1, sizeof(*s));
+
+	s->store.maker = &directory_maker;
+	s->loop = loop;
+	s->dirfd = dirfd;
+	s->inotify = -1;
+	s->path = xstrdup(path);
+	s->ops = ops;
+	s->arg = arg;
+	/* The watch stands before the first look, so that nothing falls between them. */
+	if (loop)
+		watch(s);
+	if (scan(s, err) < 0) {
+		store_close(&s->store);
+		return NULL;
+	}
+	s->synced = true;
+	s->last_contact = (uint64_t)time(NULL);
+	rebuild(s);
+	return &s->store;
 }

@@ -67,6 +67,10 @@ static const char *const names[] = {
 	[KIND_BGPFILTER] = "BGPFilter",
 	[KIND_NODE] = "Node",
 	[KIND_NAMESPACE] = "Namespace",
+	[KIND_SERVICE] = "Service",
+	[KIND_ENDPOINTSLICE] = "EndpointSlice",
+	[KIND_SECRET] = "Secret",
+	[KIND_SERVICEACCOUNT] = "ServiceAccount",
 	[KIND_POLICY] = "policy",
 };
 
@@ -117,6 +121,8 @@ static unsigned api_of(const char *text)
 		return API_CALICO;
 	if (!strcmp(text, "v1"))
 		return API_CORE;
+	if (!strcmp(text, "discovery.k8s.io/v1"))
+		return API_DISCOVERY;
 	if (!strcmp(text, "networking.k8s.io/v1"))
 		return API_NETWORKING;
 	if (!strncmp(text, "policy.networking.k8s.io/", 25))
@@ -129,6 +135,7 @@ static const char *api_text(unsigned apis)
 	return apis & API_CALICO       ? "projectcalico.org/v3"
 	       : apis & API_CORE       ? "v1"
 	       : apis & API_NETWORKING ? "networking.k8s.io/v1"
+	       : apis & API_DISCOVERY  ? "discovery.k8s.io/v1"
 				       : "policy.networking.k8s.io/v1alpha2";
 }
 
@@ -191,6 +198,69 @@ static int check_name(const struct reading *r, const struct node *doc, const str
 	return -1;
 }
 
+static struct node *shallow(const struct node *n, struct arena *arena)
+{
+	struct node *c = arena_alloc(arena, sizeof(*c));
+
+	*c = *n;
+	c->next = NULL;
+	return c;
+}
+
+/* What the table knows of a mapping, or of each mapping in a list. Borrows what lies deeper. */
+static struct node *known_part(const struct node *n, const struct field *fields,
+			       struct arena *arena)
+{
+	struct node *out = shallow(n, arena), **tail = &out->child;
+
+	if (n->kind != NODE_MAP && n->kind != NODE_LIST)
+		return out;
+	out->child = NULL;
+	out->nchildren = 0;
+	for (const struct node *x = n->child; x; x = x->next) {
+		const struct field *f = fields, *sub = fields;
+
+		if (n->kind == NODE_MAP) {
+			while (f->key && strcmp(f->key, x->key) != 0)
+				f++;
+			if (!f->key)
+				continue;
+			sub = f->sub;
+		}
+		*tail = sub ? known_part(x, sub, arena) : shallow(x, arena);
+		tail = &(*tail)->next;
+		out->nchildren++;
+	}
+	return out;
+}
+
+/* The table of a whole kind covers the document. What it reads lives in the scratch arena. */
+static const void *read_whole(const struct reading *r, const struct model_kind *k,
+			      const struct node *doc, struct object *o, struct arena *scratch)
+{
+	const char *path = arena_printf(scratch, "%s \"%s\"", o->kind_text, o->name);
+	void *out = arena_alloc(scratch, k->size);
+
+	if (schema_read(known_part(doc, k->fields, scratch), k->fields, out, k->size, r->file, path,
+			scratch, r->problems) ||
+	    k->finish(out, doc, o, r->problems))
+		return NULL;
+	return memcpy(arena_alloc(&o->arena, k->keep), out, k->keep);
+}
+
+static struct field_kvs copy_kvs(const struct field_kvs *from, struct arena *arena)
+{
+	struct field_kvs to = { from->n, NULL };
+
+	if (from->n)
+		to.v = arena_array(arena, from->n, sizeof(*to.v));
+
+	for (uint32_t i = 0; i < from->n; i++)
+		to.v[i] = (struct field_kv){ arena_strdup(arena, from->v[i].key),
+					     arena_strdup(arena, from->v[i].value) };
+	return to;
+}
+
 static const void *read_spec(const struct reading *r, const struct model_kind *k,
 			     const struct node *doc, struct object *o)
 {
@@ -221,35 +291,53 @@ static const void *read_spec(const struct reading *r, const struct model_kind *k
 	return out;
 }
 
+/* Of these there are many, or they should not be kept: once read, their metadata is nothing to
+ * anyone. */
+static bool is_bare(enum kind k)
+{
+	return k == KIND_ENDPOINTSLICE || k == KIND_SECRET;
+}
+
+static int fill_object(const struct reading *r, const struct model_kind *k, const struct node *doc,
+		       struct object *o, struct arena *scratch)
+{
+	const struct node *top = k->whole ? known_part(doc, head_fields, scratch) : doc;
+	struct head h;
+
+	if (schema_read(top, head_fields, &h, sizeof(h), r->file, "", scratch, r->problems))
+		return -1;
+	o->name = arena_strdup(&o->arena, h.meta.name);
+	o->namespace_ = !k->namespaced	     ? ""
+			: *h.meta.namespace_ ? arena_strdup(&o->arena, h.meta.namespace_)
+					     : "default";
+	o->labels = is_bare(k->kind) ? h.meta.labels : copy_kvs(&h.meta.labels, &o->arena);
+	o->annotations =
+		is_bare(k->kind) ? h.meta.annotations : copy_kvs(&h.meta.annotations, &o->arena);
+	o->file = arena_strdup(&o->arena, r->file);
+	/* What came from the API stands in no line. */
+	o->origin = doc->line ? arena_printf(&o->arena, "%s:%u", r->file, doc->line) : o->file;
+	o->position = *r->position;
+	o->spec = k->whole ? read_whole(r, k, doc, o, scratch) : read_spec(r, k, doc, o);
+	if (is_bare(k->kind))
+		o->labels = o->annotations = (struct field_kvs){ 0 };
+	return o->spec ? 0 : -1;
+}
+
 static struct object *read_object(const struct reading *r, const struct model_kind *k,
 				  const struct node *doc, const char *group)
 {
 	struct object *o = xcalloc(1, sizeof(*o));
-	struct head head;
+	struct arena scratch = { 0 };
 
 	o->refs = 1;
-	if (schema_read(doc, head_fields, &head, sizeof(head), r->file, "", &o->arena,
-			r->problems)) {
-		object_unref(o);
-		return NULL;
-	}
 	o->kind = k->kind;
 	o->kind_text = k->text;
 	o->group = group;
-	o->name = head.meta.name;
-	o->namespace_ = !k->namespaced		? ""
-			: *head.meta.namespace_ ? head.meta.namespace_
-						: "default";
-	o->labels = head.meta.labels;
-	o->annotations = head.meta.annotations;
-	o->file = arena_strdup(&o->arena, r->file);
-	o->origin = arena_printf(&o->arena, "%s:%u", r->file, doc->line);
-	o->position = *r->position;
-	o->spec = read_spec(r, k, doc, o);
-	if (!o->spec) {
+	if (fill_object(r, k, doc, o, &scratch)) {
 		object_unref(o);
-		return NULL;
+		o = NULL;
 	}
+	arena_free(&scratch);
 	return o;
 }
 

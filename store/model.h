@@ -25,7 +25,13 @@ int model_read(const struct node *root, const char *file, uint32_t *position, mo
 
 /* ---- the tables ---- */
 
-enum api { API_CALICO = 1, API_CORE = 2, API_NETWORKING = 4, API_POLICY = 8 };
+enum api {
+	API_CALICO = 1,
+	API_CORE = 2,
+	API_NETWORKING = 4,
+	API_POLICY = 8,
+	API_DISCOVERY = 16,
+};
 
 struct model_kind {
 	const char *text; /* "IPPool" */
@@ -34,12 +40,39 @@ struct model_kind {
 	bool namespaced;
 	const struct field *fields; /* of spec; NULL: kept as a tree */
 	size_t size;
-	/* What the table cannot say. spec is what the table filled, node the document's spec, o
-	 * has everything but its spec. -1 when it added problems. */
+	/* A kind of Kubernetes' own: the table begins at the document's root, and what it does not
+	 * have is passed over, for the API's objects carry much that a node need not know. */
+	bool whole;
+	size_t keep; /* of a whole kind: how much of the front of size is the spec */
+	/* What the table cannot say. spec is what the table filled, node the document's spec (of a
+	 * whole kind: the document), o has everything but its spec. -1 when it added problems. Of a
+	 * whole kind, texts and lists in spec go when it returns: what is to stay is copied to the
+	 * object's arena. */
 	int (*finish)(void *spec, const struct node *node, struct object *o,
 		      struct problems *problems);
 };
 
 extern const struct model_kind model_kinds[]; /* ends with text NULL */
+
+/* store/model_core.c: Service, EndpointSlice and Secret. */
+struct service_read {
+	struct spec_service s;
+	const char *cluster_ip, *policy, *asked;
+	struct field_list cluster_ips, external_ips, families; /* const char * */
+	struct field_list ingress;			       /* struct ingress_read */
+};
+struct slice_read {
+	struct spec_endpointslice s;
+	int address_type;
+	struct field_list endpoints; /* struct endpoint_read */
+};
+struct secret_read {
+	struct spec_secret s;
+	const struct node *data, *string_data;
+};
+extern const struct field service_fields[], slice_fields[], secret_fields[];
+int finish_service(void *spec, const struct node *doc, struct object *o, struct problems *p);
+int finish_slice(void *spec, const struct node *doc, struct object *o, struct problems *p);
+int finish_secret(void *spec, const struct node *doc, struct object *o, struct problems *p);
 
 #endif

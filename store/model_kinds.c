@@ -177,6 +177,19 @@ static const struct field cidr_fields[] = {
 	FIELDS_END,
 };
 static const char *const bind_words[] = { "None", "NodeIP", NULL };
+/* In the order of enum lb_aggregation. */
+static const char *const aggregation_words[] = { "", "Enabled", "Disabled", NULL };
+
+static const struct field secret_ref_fields[] = {
+	FIELD("name", F_STR, offsetof(struct secret_ref, name)),
+	FIELD("key", F_STR, offsetof(struct secret_ref, key)),
+	FIELD_IGNORE("optional"),
+	FIELDS_END,
+};
+static const struct field password_fields[] = {
+	{ "secretKeyRef", F_MAP, 0, .sub = secret_ref_fields },
+	FIELDS_END,
+};
 
 #define AT(member) offsetof(struct spec_bgpconfiguration, member)
 #define CIDRS(name, member)                                                                        \
@@ -191,17 +204,18 @@ static const struct field bgpconfiguration_fields[] = {
 	{ "bindMode", F_ENUM, AT(bind_mode), .words = bind_words },
 	{ "nodeMeshMaxRestartTime", F_DURATION, AT(mesh_restart_time), .def = "120s", .min = 0,
 	  .max = 4095 * 1000 },
-	FIELD("nodeMeshPassword", F_RAW, AT(mesh_password)),
+	{ "nodeMeshPassword", F_MAP, AT(mesh_password), .sub = password_fields },
 	CIDRS("serviceClusterIPs", service_cluster_ips),
 	CIDRS("serviceExternalIPs", service_external_ips),
 	CIDRS("serviceLoadBalancerIPs", service_lb_ips),
+	{ "serviceLoadBalancerAggregation", F_ENUM, AT(lb_aggregation),
+	  .words = aggregation_words },
 	{ "communities", F_LIST, AT(communities), .item = F_MAP,
 	  .item_size = sizeof(struct community_name), .sub = community_fields },
 	{ "prefixAdvertisements", F_LIST, AT(prefix_advertisements), .item = F_MAP,
 	  .item_size = sizeof(struct prefix_advertisement), .sub = advertisement_fields },
 	{ "ignoredInterfaces", F_LIST, AT(ignored_interfaces), .item = F_STR },
 	FIELD_IGNORE("logSeverityScreen"),
-	FIELD_IGNORE("serviceLoadBalancerAggregation"),
 	FIELD_IGNORE("localWorkloadPeeringIPV4"),
 	FIELD_IGNORE("localWorkloadPeeringIPV6"),
 	FIELD_IGNORE("programClusterRoutes"),
@@ -221,17 +235,6 @@ static const char *const reverse_words[] = { "Auto", "Manual", NULL };
 static const char *const source_words[] = { "UseNodeIP", "None", NULL };
 
 #define AT(member) offsetof(struct spec_bgppeer, member)
-static const struct field secret_fields[] = {
-	FIELD("name", F_STR, AT(password.secret.name)),
-	FIELD("key", F_STR, AT(password.secret.key)),
-	FIELD_IGNORE("optional"),
-	FIELDS_END,
-};
-static const struct field password_fields[] = {
-	{ "secretKeyRef", F_MAP, 0, .sub = secret_fields },
-	FIELDS_END,
-};
-
 struct bgppeer_read {
 	struct spec_bgppeer s;
 	struct conf_bgp_extra extra;
@@ -247,7 +250,7 @@ static const struct field bgppeer_fields[] = {
 	FIELD("localASNumber", F_ASN, AT(local_asn)),
 	{ "nextHopMode", F_ENUM, AT(next_hop_mode), .words = nexthop_words },
 	FIELD("keepOriginalNextHop", F_BOOL, AT(keep_original_next_hop)),
-	{ "password", F_MAP, 0, .sub = password_fields },
+	{ "password", F_MAP, AT(password), .sub = password_fields },
 	{ "sourceAddress", F_ENUM, AT(source_address), .words = source_words },
 	{ "maxRestartTime", F_DURATION, AT(max_restart_time), .def = "120s", .min = 0,
 	  .max = 4095 * 1000 },
@@ -360,7 +363,11 @@ static int finish_bgppeer(void *spec, const struct node *node, struct object *o,
 
 struct node_read {
 	struct spec_node s;
-	struct field_list pod_cidrs; /* const char * */
+	struct field_list addresses; /* struct node_address_read */
+};
+
+struct node_address_read {
+	const char *type, *address;
 };
 
 #define AT(member) offsetof(struct node_read, member)
@@ -384,14 +391,24 @@ static const struct field calico_node_fields[] = {
 	FIELD_IGNORE("vxlanTunnelMACAddrV6"),
 	FIELDS_END,
 };
-static const struct field core_node_fields[] = {
+static const struct field core_node_spec_fields[] = {
 	FIELD("podCIDR", F_STR, AT(s.pod_cidr)),
-	{ "podCIDRs", F_LIST, AT(pod_cidrs), .item = F_STR },
-	FIELD_IGNORE("providerID"),
-	FIELD_IGNORE("taints"),
-	FIELD_IGNORE("unschedulable"),
-	FIELD_IGNORE("configSource"),
-	FIELD_IGNORE("externalID"),
+	{ "podCIDRs", F_LIST, AT(s.pod_cidrs), .item = F_PREFIX },
+	FIELDS_END,
+};
+static const struct field node_address_fields[] = {
+	FIELD("type", F_STR, offsetof(struct node_address_read, type)),
+	FIELD("address", F_STR, offsetof(struct node_address_read, address)),
+	FIELDS_END,
+};
+static const struct field core_node_status_fields[] = {
+	{ "addresses", F_LIST, AT(addresses), .item = F_MAP,
+	  .item_size = sizeof(struct node_address_read), .sub = node_address_fields },
+	FIELDS_END,
+};
+static const struct field core_node_fields[] = {
+	{ "spec", F_MAP, 0, .sub = core_node_spec_fields },
+	{ "status", F_MAP, 0, .sub = core_node_status_fields },
 	FIELDS_END,
 };
 #undef AT
@@ -427,9 +444,29 @@ static int finish_node(void *spec, const struct node *node, struct object *o, st
 			o->name, s->route_reflector_cluster_id);
 		rc = -1;
 	}
-	if (!*s->pod_cidr && r->pod_cidrs.n)
-		s->pod_cidr = ((const char **)r->pod_cidrs.v)[0];
+	if (!*s->pod_cidr && s->pod_cidrs.n) {
+		char text[PREFIX_STRLEN];
+
+		prefix_format(s->pod_cidrs.v, text, sizeof(text));
+		s->pod_cidr = arena_strdup(&o->arena, text);
+	}
 	return rc;
+}
+
+/* A node that nothing annotated yet speaks BGP from where the kubelet says it is. */
+static void take_internal_ips(struct node_read *r, struct object *o)
+{
+	const struct node_address_read *v = r->addresses.v;
+	struct addr a;
+
+	for (uint32_t i = 0; i < r->addresses.n; i++) {
+		if (strcmp(v[i].type, "InternalIP") != 0 || addr_parse(v[i].address, &a))
+			continue;
+		const char **at = a.fam == FAM_V4 ? &r->s.ipv4_address : &r->s.ipv6_address;
+
+		if (!**at)
+			*at = arena_strdup(&o->arena, v[i].address);
+	}
 }
 
 /* Calico keeps a Kubernetes node's BGP values in annotations. */
@@ -461,6 +498,13 @@ static int finish_core_node(void *spec, const struct node *node, struct object *
 			r->s.asn = (uint32_t)asn;
 		}
 	}
+	const struct field_list cidrs = r->s.pod_cidrs;
+
+	r->s.pod_cidr = arena_strdup(&o->arena, r->s.pod_cidr);
+	r->s.pod_cidrs.v = arena_array(&o->arena, cidrs.n + 1, sizeof(struct prefix));
+	if (cidrs.n)
+		memcpy(r->s.pod_cidrs.v, cidrs.v, cidrs.n * sizeof(struct prefix));
+	take_internal_ips(r, o);
 	return finish_node(spec, node, o, p);
 }
 
@@ -473,15 +517,16 @@ static int finish_calico_node(void *spec, const struct node *node, struct object
 
 /* ---- the kinds ---- */
 
-#define SPEC(fields, type) fields, sizeof(type)
-#define TREE		   NULL, sizeof(struct spec_tree)
+#define SPEC(fields, type)	  fields, sizeof(type), false, 0
+#define WHOLE(fields, type, spec) fields, sizeof(type), true, sizeof(spec)
+#define TREE			  NULL, sizeof(struct spec_tree), false, 0
 #define POLICY(text, apis, namespaced)                                                             \
 	{                                                                                          \
 		text, apis, KIND_POLICY, namespaced, TREE, NULL                                    \
 	}
 #define PASSED(text)                                                                               \
 	{                                                                                          \
-		text, API_CALICO, KIND_COUNT, false, NULL, 0, NULL                                 \
+		text, API_CALICO, KIND_COUNT, false, NULL, 0, false, 0, NULL                       \
 	}
 
 const struct model_kind model_kinds[] = {
@@ -502,9 +547,16 @@ const struct model_kind model_kinds[] = {
 	{ "BGPFilter", API_CALICO, KIND_BGPFILTER, false, TREE, NULL },
 	{ "Node", API_CALICO, KIND_NODE, false, SPEC(calico_node_fields, struct node_read),
 	  finish_calico_node },
-	{ "Node", API_CORE, KIND_NODE, false, SPEC(core_node_fields, struct node_read),
-	  finish_core_node },
+	{ "Node", API_CORE, KIND_NODE, false,
+	  WHOLE(core_node_fields, struct node_read, struct spec_node), finish_core_node },
+	{ "Service", API_CORE, KIND_SERVICE, true,
+	  WHOLE(service_fields, struct service_read, struct spec_service), finish_service },
+	{ "EndpointSlice", API_DISCOVERY, KIND_ENDPOINTSLICE, true,
+	  WHOLE(slice_fields, struct slice_read, struct spec_endpointslice), finish_slice },
+	{ "Secret", API_CORE, KIND_SECRET, true,
+	  WHOLE(secret_fields, struct secret_read, struct spec_secret), finish_secret },
 	{ "Namespace", API_CORE, KIND_NAMESPACE, false, TREE, NULL },
+	{ "ServiceAccount", API_CORE, KIND_SERVICEACCOUNT, true, TREE, NULL },
 	POLICY("NetworkPolicy", API_CALICO | API_NETWORKING, true),
 	POLICY("GlobalNetworkPolicy", API_CALICO, false),
 	POLICY("StagedNetworkPolicy", API_CALICO, true),

@@ -52,43 +52,56 @@ static void drop(const struct object *o)
 	object_unref((struct object *)(uintptr_t)o);
 }
 
+void table_seal_kind(struct table *t, enum kind kind,
+		     void (*duplicate)(void *arg, const struct object *kept,
+				       const struct object *dropped),
+		     void *arg)
+{
+	struct table_kind *k = &t->kinds[kind];
+	unsigned kept = 0;
+
+	if (k->n)
+		qsort(k->v, k->n, sizeof(*k->v), by_key_and_order);
+	for (unsigned j = 0; j < k->n; j++) {
+		struct object_key now = object_key(k->v[j]), last;
+
+		if (kept) {
+			last = object_key(k->v[kept - 1]);
+			if (!object_key_cmp(&last, &now)) {
+				if (duplicate)
+					duplicate(arg, k->v[kept - 1], k->v[j]);
+				drop(k->v[j]);
+				continue;
+			}
+		}
+		k->v[kept++] = k->v[j];
+	}
+	k->n = kept;
+}
+
 void table_seal(struct table *t,
 		void (*duplicate)(void *arg, const struct object *kept,
 				  const struct object *dropped),
 		void *arg)
 {
-	for (unsigned i = 0; i < KIND_COUNT; i++) {
-		struct table_kind *k = &t->kinds[i];
-		unsigned kept = 0;
+	for (unsigned i = 0; i < KIND_COUNT; i++)
+		table_seal_kind(t, (enum kind)i, duplicate, arg);
+}
 
-		if (k->n)
-			qsort(k->v, k->n, sizeof(*k->v), by_key_and_order);
-		for (unsigned j = 0; j < k->n; j++) {
-			struct object_key now = object_key(k->v[j]), last;
+void table_clear_kind(struct table *t, enum kind kind)
+{
+	struct table_kind *k = &t->kinds[kind];
 
-			if (kept) {
-				last = object_key(k->v[kept - 1]);
-				if (!object_key_cmp(&last, &now)) {
-					if (duplicate)
-						duplicate(arg, k->v[kept - 1], k->v[j]);
-					drop(k->v[j]);
-					continue;
-				}
-			}
-			k->v[kept++] = k->v[j];
-		}
-		k->n = kept;
-	}
+	for (unsigned j = 0; j < k->n; j++)
+		drop(k->v[j]);
+	free(k->v);
+	memset(k, 0, sizeof(*k));
 }
 
 void table_clear(struct table *t)
 {
-	for (unsigned i = 0; i < KIND_COUNT; i++) {
-		for (unsigned j = 0; j < t->kinds[i].n; j++)
-			drop(t->kinds[i].v[j]);
-		free(t->kinds[i].v);
-	}
-	memset(t, 0, sizeof(*t));
+	for (unsigned i = 0; i < KIND_COUNT; i++)
+		table_clear_kind(t, (enum kind)i);
 }
 
 const struct object *const *table_list(const struct table *t, enum kind k, unsigned *n)

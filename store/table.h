@@ -20,7 +20,13 @@ void table_seal(struct table *t,
 		void (*duplicate)(void *arg, const struct object *kept,
 				  const struct object *dropped),
 		void *arg);
+/* The same for one kind only. */
+void table_seal_kind(struct table *t, enum kind k,
+		     void (*duplicate)(void *arg, const struct object *kept,
+				       const struct object *dropped),
+		     void *arg);
 void table_clear(struct table *t);
+void table_clear_kind(struct table *t, enum kind k);
 
 const struct object *const *table_list(const struct table *t, enum kind k, unsigned *n);
 const struct object *table_find(const struct table *t, enum kind k, const char *namespace_,

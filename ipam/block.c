@@ -10,7 +10,7 @@ enum { NIL = UINT32_MAX };
 
 struct slot {
 	uint32_t prev, next; /* in the free queue */
-	bool held, reserved;
+	bool held, reserved, foreign;
 	uint64_t freed_at; /* 0: never used */
 };
 
@@ -93,6 +93,26 @@ void block_reserve(struct block *b, const struct prefix *p, unsigned n)
 	}
 }
 
+void block_set_foreign(struct block *b, const struct addr *a, bool foreign)
+{
+	uint32_t i;
+
+	if (!ordinal_of(b, a, &i) || b->slots[i].foreign == foreign)
+		return;
+	b->slots[i].foreign = foreign;
+	if (foreign || b->slots[i].held)
+		return;
+	unlink_slot(b, i);
+	append_slot(b, i);
+}
+
+bool block_foreign(const struct block *b, const struct addr *a)
+{
+	uint32_t i;
+
+	return ordinal_of(b, a, &i) && b->slots[i].foreign;
+}
+
 /* What was freed "in the future" (the clock was set back) is cooling; block_next() counts it as
  * freed now, so that it is neither given at once nor kept away for years. */
 static bool is_cooling(const struct slot *s, unsigned cooldown, uint64_t now)
@@ -107,7 +127,7 @@ bool block_next(struct block *b, unsigned cooldown, uint64_t now, struct addr *o
 
 		if (s->freed_at > now)
 			s->freed_at = now;
-		if (s->reserved || is_cooling(s, cooldown, now))
+		if (s->reserved || s->foreign || is_cooling(s, cooldown, now))
 			continue;
 		*out = addr_of(b, i);
 		return true;
@@ -154,6 +174,8 @@ void block_count(const struct block *b, unsigned cooldown, uint64_t now, struct 
 
 		if (s->held)
 			out->held++;
+		else if (s->foreign)
+			out->foreign++;
 		else if (s->reserved)
 			out->reserved++;
 		else if (is_cooling(s, cooldown, now))

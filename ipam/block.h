@@ -25,8 +25,13 @@ void block_free(struct block *b); /* NULL is allowed */
 /* Addresses in these prefixes are not named by block_next(); replaces the set. */
 void block_reserve(struct block *b, const struct prefix *p, unsigned n);
 
-/* Names the oldest free address that is neither reserved nor cooling, and leaves it free; false:
- * there is none. */
+/* Held by someone whom only the caller knows: not named by block_next() until told otherwise; then
+ * it stands at the queue's end. An address of another block: nothing happens. */
+void block_set_foreign(struct block *b, const struct addr *a, bool foreign);
+bool block_foreign(const struct block *b, const struct addr *a);
+
+/* Names the oldest free address that is neither reserved, foreign nor cooling, and leaves it free;
+ * false: there is none. */
 bool block_next(struct block *b, unsigned cooldown, uint64_t now, struct addr *out);
 /* This address is held from now on, reserved or cooling or not. false: held already, or not of this
  * block. */
@@ -37,7 +42,8 @@ void block_give(struct block *b, const struct addr *a, uint64_t now);
 bool block_held(const struct block *b, const struct addr *a);
 
 struct block_count {
-	uint32_t size, held, reserved, cooling, free; /* reserved, cooling, free: not held */
+	uint32_t size, held;
+	uint32_t foreign, reserved, cooling, free; /* not held; each address under the first */
 };
 void block_count(const struct block *b, unsigned cooldown, uint64_t now, struct block_count *out);
 

@@ -1,6 +1,6 @@
 #include "config.h"
 
-#include "ipam/ipam.h"
+#include "ipam/ipam_impl.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,49 +11,27 @@
 #include <sys/file.h>
 #include <unistd.h>
 
-#include "ipam/block.h"
-#include "ipam/journal.h"
-#include "ipam/lease.h"
 #include "lib/arena.h"
 #include "lib/log.h"
 
-#define LOCK_FILE "ipam.lock"
+#define LOCK_FILE    "ipam.lock"
+#define DAMAGED_FILE "ipam.journal.damaged"
 enum { DEFAULT_COOLDOWN = 60 };
-
-struct own_block {
-	struct ipam_block_conf conf;
-	bool ours; /* false: taken away; kept while addresses in it are held or cool down */
-	struct block *b;
-};
-
-struct ipam {
-	struct journal *journal;
-	int lock_fd;
-	char boot_id[BOOT_ID_LEN];
-	uint64_t created;
-	struct leases leases;
-	struct own_block *blocks;
-	unsigned nblocks;
-	struct prefix *reserved;
-	unsigned nreserved;
-	unsigned cooldown;
-	bool deferred;
-};
 
 /* ---- records ---- */
 
-static void set_key(struct jrec *r, const struct ipam_owner *o)
+void ipam_rec_key(struct jrec *r, const struct ipam_owner *o)
 {
 	r->network = o->network;
 	r->container_id = o->container_id;
 	r->ifname = o->ifname;
 }
 
-static struct jrec rec_of_lease(const struct ipam_lease *l)
+struct jrec ipam_rec_of_lease(const struct ipam_lease *l)
 {
 	struct jrec r = { .type = JREC_ALLOC, .state = (uint8_t)l->state, .naddrs = l->naddrs };
 
-	set_key(&r, &l->owner);
+	ipam_rec_key(&r, &l->owner);
 	r.namespace_ = l->owner.namespace_;
 	r.pod = l->owner.pod;
 	r.host_ifname = l->host_ifname;
@@ -97,7 +75,7 @@ static void fill_snapshot(void *arg)
 		block_each_freed(ipam->blocks[i].b, put_freed, ipam);
 	TAILQ_FOREACH(l, &ipam->leases.order, order)
 	{
-		struct jrec r = rec_of_lease(&l->pub);
+		struct jrec r = ipam_rec_of_lease(&l->pub);
 
 		journal_append(ipam->journal, &r);
 	}
@@ -113,7 +91,7 @@ static int snapshot(struct ipam *ipam, struct err *err)
 	return journal_snapshot(ipam->journal, &h, fill_snapshot, ipam, err);
 }
 
-static int commit(struct ipam *ipam, bool sync, struct err *err)
+int ipam_commit(struct ipam *ipam, bool sync, struct err *err)
 {
 	if (!journal_pending(ipam->journal, sync))
 		return 0;
@@ -129,9 +107,9 @@ static int commit(struct ipam *ipam, bool sync, struct err *err)
 	return 0;
 }
 
-static enum ipam_result commit_now(struct ipam *ipam, struct err *err)
+enum ipam_result ipam_commit_now(struct ipam *ipam, struct err *err)
 {
-	return ipam->deferred || commit(ipam, true, err) == 0 ? IPAM_OK : IPAM_IO;
+	return ipam->deferred || ipam_commit(ipam, true, err) == 0 ? IPAM_OK : IPAM_IO;
 }
 
 void ipam_sync_begin(struct ipam *ipam)
@@ -142,7 +120,7 @@ void ipam_sync_begin(struct ipam *ipam)
 int ipam_sync_commit(struct ipam *ipam, struct err *err)
 {
 	ipam->deferred = false;
-	return commit(ipam, true, err);
+	return ipam_commit(ipam, true, err);
 }
 
 /* ---- blocks ---- */
@@ -157,14 +135,14 @@ static struct own_block *block_by_cidr(const struct ipam *ipam, const struct pre
 
 /* Blocks of different sizes may overlap for a while (an affinity was replaced): each that contains
  * an address knows whether it is held. */
-static void hold(struct ipam *ipam, const struct ipam_lease *l)
+void ipam_hold(struct ipam *ipam, const struct ipam_lease *l)
 {
 	for (unsigned i = 0; i < ipam->nblocks; i++)
 		for (unsigned k = 0; k < l->naddrs; k++)
 			block_take(ipam->blocks[i].b, &l->addrs[k]);
 }
 
-static void give_back(struct ipam *ipam, const struct ipam_lease *l, uint64_t now)
+void ipam_give_back(struct ipam *ipam, const struct ipam_lease *l, uint64_t now)
 {
 	for (unsigned i = 0; i < ipam->nblocks; i++)
 		for (unsigned k = 0; k < l->naddrs; k++)
@@ -187,6 +165,8 @@ static struct own_block *add_block(struct ipam *ipam, const struct ipam_block_co
 	*ob = (struct own_block){ *conf, true, b };
 	ob->conf.cidr = prefix_mask(&conf->cidr);
 	block_reserve(b, ipam->reserved, ipam->nreserved);
+	for (unsigned i = 0; i < ipam->nforeign; i++)
+		block_set_foreign(b, &ipam->foreign[i], true);
 	TAILQ_FOREACH(l, &ipam->leases.order, order)
 	for (unsigned i = 0; i < l->pub.naddrs; i++)
 		block_take(b, &l->pub.addrs[i]);
@@ -209,9 +189,7 @@ static uint32_t held_in(const struct own_block *ob)
 	return c.held;
 }
 
-/* Empty blocks that are no longer ours go. Addresses of theirs that were just freed need no
- * cool-down here: whoever owns the block now decides. */
-static void drop_lost_blocks(struct ipam *ipam)
+void ipam_drop_lost_blocks(struct ipam *ipam)
 {
 	for (unsigned i = ipam->nblocks; i-- > 0;) {
 		struct own_block *ob = &ipam->blocks[i];
@@ -273,9 +251,9 @@ void ipam_set_blocks(struct ipam *ipam, const struct ipam_block_conf *blocks, un
 
 		journal_append(ipam->journal, &r);
 	}
-	drop_lost_blocks(ipam);
+	ipam_drop_lost_blocks(ipam);
 	struct err err;
-	if (!ipam->deferred && commit(ipam, true, &err) < 0)
+	if (!ipam->deferred && ipam_commit(ipam, true, &err) < 0)
 		log_error("ipam", "the node's blocks could not be written down: %s", err.text);
 }
 
@@ -287,6 +265,25 @@ void ipam_set_reservations(struct ipam *ipam, const struct prefix *p, unsigned n
 	ipam->nreserved = n;
 	for (unsigned i = 0; i < ipam->nblocks; i++)
 		block_reserve(ipam->blocks[i].b, ipam->reserved, n);
+}
+
+void ipam_set_foreign(struct ipam *ipam, const struct addr *a, bool foreign)
+{
+	unsigned at = 0;
+
+	while (at < ipam->nforeign && !addr_eq(&ipam->foreign[at], a))
+		at++;
+	if ((at < ipam->nforeign) == foreign)
+		return;
+	if (foreign) {
+		ipam->foreign = xrealloc(ipam->foreign, (at + 1) * sizeof(*ipam->foreign));
+		ipam->foreign[at] = *a;
+		ipam->nforeign++;
+	} else {
+		ipam->foreign[at] = ipam->foreign[--ipam->nforeign];
+	}
+	for (unsigned i = 0; i < ipam->nblocks; i++)
+		block_set_foreign(ipam->blocks[i].b, a, foreign);
 }
 
 void ipam_set_cooldown(struct ipam *ipam, unsigned seconds)
@@ -329,9 +326,30 @@ void ipam_block_use(const struct ipam *ipam, unsigned i, uint64_t now, struct ip
 	out->cidr = ob->conf.cidr;
 	out->pool = ob->conf.pool;
 	out->size = c.size;
-	out->used = c.held;
+	out->used = c.held + c.foreign;
+	out->foreign = c.foreign;
+	out->ours = ob->ours;
 	out->cooling = c.cooling;
 	out->free = ob->ours && ob->conf.allocate ? c.free : 0;
+}
+
+uint64_t ipam_free_count(const struct ipam *ipam, enum family fam, const struct prefix *pool,
+			 uint64_t now)
+{
+	uint64_t n = 0;
+
+	for (unsigned i = 0; i < ipam->nblocks; i++) {
+		const struct own_block *ob = &ipam->blocks[i];
+		struct block_count c;
+
+		if (!ob->ours || ob->conf.cidr.addr.fam != fam)
+			continue;
+		if (pool ? !prefix_covers(pool, &ob->conf.cidr) : !ob->conf.allocate)
+			continue;
+		block_count(ob->b, ipam->cooldown, now, &c);
+		n += c.free;
+	}
+	return n;
 }
 
 /* ---- replay ---- */
@@ -361,7 +379,7 @@ static int replay_alloc(struct ipam *ipam, const struct ipam_owner *o, const str
 	l->pub.state = r->state == IPAM_READY ? IPAM_READY : IPAM_PENDING;
 	l->pub.since = r->time;
 	lease_set_host(l, r->host_ifname);
-	hold(ipam, &l->pub);
+	ipam_hold(ipam, &l->pub);
 	return 0;
 }
 
@@ -408,7 +426,7 @@ static int replay(void *arg, const struct jrec *r, struct err *err)
 		break;
 	case JREC_RELEASE:
 		if (l) {
-			give_back(ipam, &l->pub, r->time);
+			ipam_give_back(ipam, &l->pub, r->time);
 			leases_remove(&ipam->leases, l);
 		}
 		break;
@@ -448,7 +466,7 @@ static void forget_leases(struct ipam *ipam, uint64_t now)
 			 "void",
 			 ipam->leases.n);
 	while ((l = TAILQ_FIRST(&ipam->leases.order))) {
-		give_back(ipam, &l->pub, now);
+		ipam_give_back(ipam, &l->pub, now);
 		leases_remove(&ipam->leases, l);
 	}
 }
@@ -464,9 +482,9 @@ static int open_journal(struct ipam *ipam, const char *boot_id, uint64_t now, st
 	snprintf(ipam->boot_id, sizeof(ipam->boot_id), "%s", boot_id);
 	if (rc && strcmp(h.boot_id, ipam->boot_id) == 0)
 		/* What a killed process wrote may be in the page cache only. */
-		return commit(ipam, true, err);
+		return ipam_commit(ipam, true, err);
 	forget_leases(ipam, now);
-	drop_lost_blocks(ipam);
+	ipam_drop_lost_blocks(ipam);
 	return snapshot(ipam, err);
 }
 
@@ -498,6 +516,7 @@ void ipam_close(struct ipam *ipam)
 		block_free(ipam->blocks[i].b);
 	free(ipam->blocks);
 	free(ipam->reserved);
+	free(ipam->foreign);
 	leases_free(&ipam->leases);
 	journal_free(ipam->journal);
 	if (ipam->lock_fd >= 0)
@@ -505,255 +524,14 @@ void ipam_close(struct ipam *ipam)
 	free(ipam);
 }
 
-/* ---- leases ---- */
-
-static bool gives(const struct own_block *ob, enum family fam)
+int ipam_set_aside(int dirfd, struct err *err)
 {
-	return ob->ours && ob->conf.allocate && ob->conf.cidr.addr.fam == fam;
-}
+	struct ipam lock = { .lock_fd = -1 };
+	int rc = take_lock(&lock, dirfd, err);
 
-static const char *family_name(enum family fam)
-{
-	return fam == FAM_V4 ? "IPv4" : "IPv6";
-}
-
-static enum ipam_result say_exhausted(const struct ipam *ipam, enum family fam, uint64_t now,
-				      struct err *err)
-{
-	char list[400] = "";
-	size_t at = 0;
-
-	for (unsigned i = 0; i < ipam->nblocks && at < sizeof(list) - 100; i++) {
-		const struct own_block *ob = &ipam->blocks[i];
-		char text[PREFIX_STRLEN];
-		struct block_count c;
-
-		if (!gives(ob, fam))
-			continue;
-		block_count(ob->b, ipam->cooldown, now, &c);
-		at += (size_t)snprintf(
-			list + at, sizeof(list) - at, "%s%s: %u held, %u cooling down, %u reserved",
-			at ? "; " : "", prefix_format(&ob->conf.cidr, text, sizeof(text)), c.held,
-			c.cooling, c.reserved);
-	}
-	err_set(err, "no free %s address in this node's blocks (%s)", family_name(fam), list);
-	return IPAM_EXHAUSTED;
-}
-
-/* Names one address of a family. IPAM_OUTSIDE: the node has no block of it. */
-static enum ipam_result find_free(struct ipam *ipam, enum family fam, uint64_t now,
-				  struct addr *out)
-{
-	bool has = false;
-
-	for (unsigned i = 0; i < ipam->nblocks; i++) {
-		if (!gives(&ipam->blocks[i], fam))
-			continue;
-		has = true;
-		if (block_next(ipam->blocks[i].b, ipam->cooldown, now, out))
-			return IPAM_OK;
-	}
-	return has ? IPAM_EXHAUSTED : IPAM_OUTSIDE;
-}
-
-static enum ipam_result choose(struct ipam *ipam, unsigned families, uint64_t now,
-			       struct addr out[2], unsigned *n, struct err *err)
-{
-	static const enum family fams[2] = { FAM_V4, FAM_V6 };
-
-	*n = 0;
-	for (unsigned i = 0; i < 2; i++) {
-		if (!(families & 1u << fams[i]))
-			continue;
-		enum ipam_result rc = find_free(ipam, fams[i], now, &out[*n]);
-		if (rc == IPAM_EXHAUSTED)
-			return say_exhausted(ipam, fams[i], now, err);
-		if (rc == IPAM_OK)
-			(*n)++;
-	}
-	if (*n > 0)
-		return IPAM_OK;
-	err_set(err, "this node has no block of any pool to give an address from: "
-		     "nodectl ipam show lists what it has");
-	return IPAM_EXHAUSTED;
-}
-
-static enum ipam_result say_taken(const struct lease *l, const struct addr *a, struct err *err)
-{
-	char text[ADDR_STRLEN];
-	const struct ipam_owner *o = &l->pub.owner;
-
-	addr_format(a, text, sizeof(text));
-	if (o->pod[0])
-		err_set(err, "address %s is held by pod %s/%s (container %s, %s)", text,
-			o->namespace_, o->pod, o->container_id, o->ifname);
-	else
-		err_set(err, "address %s is held by container %s, %s", text, o->container_id,
-			o->ifname);
-	return IPAM_TAKEN;
-}
-
-static bool is_ours(const struct ipam *ipam, const struct addr *a)
-{
-	for (unsigned i = 0; i < ipam->nblocks; i++)
-		if (ipam->blocks[i].ours && prefix_contains(&ipam->blocks[i].conf.cidr, a))
-			return true;
-	return false;
-}
-
-static enum ipam_result check_wanted(const struct ipam *ipam, const struct addr *want,
-				     unsigned nwant, struct err *err)
-{
-	char text[ADDR_STRLEN];
-
-	if (nwant > 2 || (nwant == 2 && want[0].fam == want[1].fam)) {
-		err_set(err, "at most one address of each family can be asked for");
-		return IPAM_OUTSIDE;
-	}
-	for (unsigned i = 0; i < nwant; i++) {
-		const struct lease *l = leases_find_addr(&ipam->leases, &want[i]);
-
-		if (l)
-			return say_taken(l, &want[i], err);
-		if (!is_ours(ipam, &want[i])) {
-			err_set(err, "address %s lies in no block of this node",
-				addr_format(&want[i], text, sizeof(text)));
-			return IPAM_OUTSIDE;
-		}
-	}
-	return IPAM_OK;
-}
-
-static bool lease_has(const struct ipam_lease *l, const struct addr *want, unsigned nwant)
-{
-	unsigned found = 0;
-
-	for (unsigned i = 0; i < nwant; i++)
-		for (unsigned k = 0; k < l->naddrs; k++)
-			found += addr_eq(&l->addrs[k], &want[i]);
-	return found == nwant && (nwant == 0 || nwant == l->naddrs);
-}
-
-static bool release_lease(struct ipam *ipam, struct lease *l, uint64_t now)
-{
-	struct jrec r = { .type = JREC_RELEASE, .time = now };
-
-	set_key(&r, &l->pub.owner);
-	if (!journal_append(ipam->journal, &r))
-		return false;
-	give_back(ipam, &l->pub, now);
-	leases_remove(&ipam->leases, l);
-	return true;
-}
-
-enum ipam_result ipam_assign(struct ipam *ipam, const struct ipam_owner *owner, unsigned families,
-			     const struct addr *want, unsigned nwant, uint64_t now,
-			     struct ipam_lease *out, struct err *err)
-{
-	struct lease *l = leases_find(&ipam->leases, owner);
-	struct addr addrs[2];
-	unsigned n;
-
-	if (l && l->pub.state == IPAM_READY) {
-		*out = l->pub;
-		err_set(err, "container %s has interface %s already", owner->container_id,
-			owner->ifname);
-		return IPAM_EXISTS;
-	}
-	if (l && lease_has(&l->pub, want, nwant)) {
-		*out = l->pub;
-		return commit_now(ipam, err);
-	}
-	if (l && !release_lease(ipam, l, now)) {
-		err_set(err, "the names of this attachment are too long");
-		return IPAM_IO;
-	}
-
-	enum ipam_result rc = nwant ? check_wanted(ipam, want, nwant, err)
-				    : choose(ipam, families, now, addrs, &n, err);
-	if (rc != IPAM_OK)
-		return rc;
-	l = nwant ? leases_add(&ipam->leases, owner, want, nwant)
-		  : leases_add(&ipam->leases, owner, addrs, n);
-	l->pub.since = now;
-	struct jrec r = rec_of_lease(&l->pub);
-	if (!journal_append(ipam->journal, &r)) {
-		leases_remove(&ipam->leases, l);
-		err_set(err, "the names of this attachment are too long (over %d bytes together)",
-			JREC_MAX);
-		return IPAM_IO;
-	}
-	hold(ipam, &l->pub);
-	if (commit_now(ipam, err) != IPAM_OK) {
-		/* Not answered, so not held; the record that undoes it goes with the next write.
-		 * Time 0: nobody has used the address, so it need not cool down. */
-		release_lease(ipam, l, 0);
-		return IPAM_IO;
-	}
-	*out = l->pub;
-	return IPAM_OK;
-}
-
-enum ipam_result ipam_ready(struct ipam *ipam, const struct ipam_owner *owner,
-			    const char *host_ifname, struct err *err)
-{
-	struct lease *l = leases_find(&ipam->leases, owner);
-
-	if (!l) {
-		err_set(err, "container %s, %s holds no address", owner->container_id,
-			owner->ifname);
-		return IPAM_OUTSIDE;
-	}
-	l->pub.state = IPAM_READY;
-	lease_set_host(l, host_ifname);
-	struct jrec r = { .type = JREC_READY, .host_ifname = l->host_ifname };
-	set_key(&r, &l->pub.owner);
-	journal_append(ipam->journal, &r);
-	if (ipam->deferred)
-		return IPAM_OK;
-	/* Written, not waited for: a kill does not lose it, and after a power cut the pod is gone.
-	 */
-	return commit(ipam, false, err) == 0 ? IPAM_OK : IPAM_IO;
-}
-
-enum ipam_result ipam_release(struct ipam *ipam, const struct ipam_owner *owner, uint64_t now,
-			      struct err *err)
-{
-	struct lease *l = leases_find(&ipam->leases, owner);
-
-	if (l && !release_lease(ipam, l, now)) {
-		err_set(err, "the names of this attachment are too long");
-		return IPAM_IO;
-	}
-	if (l)
-		drop_lost_blocks(ipam);
-	/* Also where the owner is unknown: an earlier release may not have reached the disk. */
-	return commit_now(ipam, err);
-}
-
-bool ipam_find(const struct ipam *ipam, const struct ipam_owner *owner, struct ipam_lease *out)
-{
-	const struct lease *l = leases_find(&ipam->leases, owner);
-
-	if (l)
-		*out = l->pub;
-	return l != NULL;
-}
-
-bool ipam_find_addr(const struct ipam *ipam, const struct addr *a, struct ipam_lease *out)
-{
-	const struct lease *l = leases_find_addr(&ipam->leases, a);
-
-	if (l)
-		*out = l->pub;
-	return l != NULL;
-}
-
-void ipam_each(const struct ipam *ipam, void (*cb)(void *arg, const struct ipam_lease *l),
-	       void *arg)
-{
-	const struct lease *l;
-
-	TAILQ_FOREACH(l, &ipam->leases.order, order)
-	cb(arg, &l->pub);
+	if (rc == 0 && (renameat(dirfd, JOURNAL_FILE, dirfd, DAMAGED_FILE) < 0 || fsync(dirfd) < 0))
+		rc = err_sys(err, errno, "state.dir: " JOURNAL_FILE " cannot be set aside");
+	if (lock.lock_fd >= 0)
+		close(lock.lock_fd);
+	return rc;
 }

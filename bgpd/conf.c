@@ -9,7 +9,7 @@
 #include "bgpd/peer.h"
 #include "lib/log.h"
 
-enum { ORIGIN_KINDS = ORIGIN_ADDRESS + 1, DEFAULT_RETRY_S = 5, BGP_PORT = 179, MAX_PATHS = 64 };
+enum { ORIGIN_KINDS = ORIGIN_KEEP_OUT, DEFAULT_RETRY_S = 5, BGP_PORT = 179, MAX_PATHS = 64 };
 
 struct prefixes {
 	struct prefix *v;
@@ -23,7 +23,7 @@ struct config {
 	struct m_bgp_begin begin;
 	struct m_bgp_peer *peers;
 	unsigned npeers, peers_cap;
-	struct prefixes origin[ORIGIN_KINDS];
+	struct prefixes origin[ORIGIN_KINDS + 1]; /* the last: ORIGIN_KEEP_OUT */
 	struct m_bgp_pool *pools;
 	unsigned npools, pools_cap;
 };
@@ -39,7 +39,7 @@ void config_abort(struct config *c)
 {
 	c->open = false;
 	c->npeers = c->npools = 0;
-	for (unsigned k = 0; k < ORIGIN_KINDS; k++)
+	for (unsigned k = 0; k <= ORIGIN_KEEP_OUT; k++)
 		c->origin[k].n = 0;
 	arena_reset(&c->arena);
 }
@@ -47,7 +47,7 @@ void config_abort(struct config *c)
 void config_free(struct config *c)
 {
 	arena_free(&c->arena);
-	for (unsigned k = 0; k < ORIGIN_KINDS; k++)
+	for (unsigned k = 0; k <= ORIGIN_KEEP_OUT; k++)
 		free(c->origin[k].v);
 	free(c->peers);
 	free(c->pools);
@@ -85,7 +85,7 @@ static void add_peer(struct config *c, const struct m_bgp_peer *m)
 
 static void add_origin(struct config *c, const struct m_bgp_origin *m)
 {
-	if (m->kind >= ORIGIN_KINDS) {
+	if (m->kind > ORIGIN_KEEP_OUT) {
 		log_error("config", "prefixes of an unknown kind %u are left out", m->kind);
 		return;
 	}
@@ -181,6 +181,7 @@ static void apply(struct config *c)
 	};
 	bgpd_set_global(b, &global);
 	rib_set_pools(b->rib, c->pools, c->npools);
+	rib_keep_out(b->rib, c->origin[ORIGIN_KEEP_OUT].v, c->origin[ORIGIN_KEEP_OUT].n);
 	for (unsigned k = 0; k < ORIGIN_KINDS; k++)
 		rib_originate(b->rib, (enum origin_kind)k, c->origin[k].v, c->origin[k].n);
 	drop_doubles(c);

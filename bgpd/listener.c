@@ -44,11 +44,14 @@ static void one(struct listeners *l, int fd, const struct sockaddr_storage *ss)
 	struct peer *p = NULL;
 	if (addr_from_sockaddr((const struct sockaddr *)ss, &from, NULL, &scope) == 0)
 		p = peer_by_address(l->b, &from, scope);
-	if (p) {
+	if (p && !p->unkeyed) {
 		peer_accept(p, fd, &from, scope);
 		return;
 	}
-	stranger(l, &from);
+	if (p)
+		peer_error(p, "its connection was refused: the TCP-MD5 key could not be set");
+	else
+		stranger(l, &from);
 	close(fd);
 }
 
@@ -94,17 +97,27 @@ void listeners_open(struct listeners *l)
 		ev_io_start(l->b->loop, &l->v[k].io);
 }
 
-void listeners_password(struct listeners *l, const struct addr *peer, const char *password)
+int listeners_password(struct listeners *l, const struct addr *peer, const char *password)
 {
 	struct err err;
 	char text[ADDR_STRLEN];
-	if (!peer->fam)
-		return;
-	for (unsigned k = 0; k < l->n; k++)
-		if (sockopt_family(l->v[k].io.fd) == peer->fam &&
-		    sockopt_md5(l->v[k].io.fd, peer, password, &err) < 0)
-			log_error("listener", "peer %s: %s", addr_format(peer, text, sizeof(text)),
-				  err.text);
+	int rc = 0;
+	if (!peer->fam && password[0]) {
+		log_error("listener",
+			  "TCP-MD5 needs the peer's address: a peer that is named by its "
+			  "interface alone cannot connect with a password");
+		return -1;
+	}
+	for (unsigned k = 0; k < l->n; k++) {
+		if (sockopt_family(l->v[k].io.fd) != peer->fam ||
+		    sockopt_md5(l->v[k].io.fd, peer, password, &err) == 0)
+			continue;
+		rc = -1;
+		log_error("listener", "peer %s: %s%s; its connections are refused",
+			  addr_format(peer, text, sizeof(text)), err.text,
+			  err.code == ENOMEM ? " (too many keys: raise net.core.optmem_max)" : "");
+	}
+	return rc;
 }
 
 void listeners_gtsm(struct listeners *l, unsigned fam)

@@ -25,7 +25,9 @@ static void on_stop(void *arg)
 
 int main(void)
 {
-	static const struct child_ops ops = { on_channel, on_ctl_client, on_stop };
+	static const struct child_ops ops = { .on_channel = on_channel,
+					      .on_ctl_client = on_ctl_client,
+					      .on_stop = on_stop };
 	struct child child;
 	struct err err;
 	if (child_start(&child, "bgpd", false, &err) < 0)

@@ -40,9 +40,19 @@ static void conf_free(struct m_bgp_peer *conf)
 	free((char *)conf->password);
 }
 
+/* The address may be another peer's by now, with that one's key. */
+static void drop_password(const struct peer *p)
+{
+	for (const struct peer *o = p->b->peers; o; o = o->next)
+		if (o != p && addr_eq(&o->conf.address, &p->conf.address))
+			return;
+	listeners_password(p->b->listeners, &p->conf.address, "");
+}
+
 static void tell_listeners(struct peer *p)
 {
-	listeners_password(p->b->listeners, &p->conf.address, p->conf.password);
+	int rc = listeners_password(p->b->listeners, &p->conf.address, p->conf.password);
+	p->unkeyed = rc < 0 && p->conf.password[0];
 	if (p->conf.ttl_security)
 		listeners_gtsm(p->b->listeners, p->conf.address.fam);
 }
@@ -67,7 +77,7 @@ void peer_free(struct peer *p)
 	while (*at != p)
 		at = &(*at)->next;
 	*at = p->next;
-	listeners_password(p->b->listeners, &p->conf.address, "");
+	drop_password(p);
 	conn_free_retired(p->b);
 	conf_free(&p->conf);
 	free(p);
@@ -95,7 +105,7 @@ void peer_set_conf(struct peer *p, const struct m_bgp_peer *conf, bool force)
 	}
 	peer_stop(p, BERR_CEASE, CEASE_CONFIG, "its configuration changed");
 	if (!addr_eq(&p->conf.address, &conf->address))
-		listeners_password(p->b->listeners, &p->conf.address, "");
+		drop_password(p);
 	struct m_bgp_peer old = p->conf;
 	conf_copy(&p->conf, conf);
 	conf_free(&old);

@@ -14,6 +14,7 @@ struct peer {
 	struct conn *out, *in;	/* on their way there */
 	struct fsm_backoff backoff;
 	bool running, keep;	/* keep: config's mark */
+	bool unkeyed;		/* a listener lacks its password: nothing is accepted */
 	uint64_t refuse_until;	/* ms; after an error its connections are not taken */
 	uint64_t telling_until; /* ms; last_error says more than a connection that fails now */
 	uint64_t up_at;		/* ms; of the present session */

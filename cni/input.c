@@ -10,7 +10,14 @@
 
 #define SUPPORTED "this plugin speaks 0.3.1, 0.4.0 and 1.0.0"
 
-enum { JSON_DEPTH = 32, IFNAME_MAX = 15, ID_MAX = 255, MTU_MIN = 1280, MTU_MAX = 65535 };
+enum {
+	JSON_DEPTH = 32,
+	IFNAME_MAX = 15,
+	ID_MAX = 255,
+	MTU_MIN = 1280,
+	MTU_MAX = 65535,
+	POOLS_MAX = 32
+};
 
 const char *const cni_versions[CNI_NVERSIONS] = {
 	[CNI_0_3_1] = "0.3.1",
@@ -236,6 +243,66 @@ static int read_base(struct cni_request *r, struct cni_error *e)
 	return 0;
 }
 
+/* What felix may give addresses from, as a Calico conflist says it. */
+static int read_pools(struct cni_request *r, struct json_object *ipam, const char *key,
+		      msg_text_list *out, struct cni_error *e)
+{
+	char path[32];
+	struct json_object *list;
+
+	snprintf(path, sizeof(path), "ipam.%s", key);
+	if (get_typed(ipam, key, path, json_type_array, &list, e))
+		return -1;
+	size_t n = list ? json_object_array_length(list) : 0;
+	if (n > POOLS_MAX)
+		return cni_fail(e, CNI_E_CONFIG, "%s: %zu pools; expected at most %d", path, n,
+				POOLS_MAX);
+	out->v = arena_array(&r->arena, n + 1, sizeof(*out->v));
+	for (size_t i = 0; i < n; i++) {
+		const char *s = text_of(json_object_array_get_idx(list, i));
+		if (!s || !*s)
+			return cni_fail(e, CNI_E_CONFIG,
+					"%s: expected a list of pools' names or CIDRs", path);
+		out->v[out->n++].text = arena_strdup(&r->arena, s);
+	}
+	return 0;
+}
+
+/* 1, 0, -1 an error; def where it is absent. Calico's own files have "true" in quotes. */
+static int read_switch(struct json_object *ipam, const char *key, int def, struct cni_error *e)
+{
+	struct json_object *o = NULL;
+
+	if (!json_object_object_get_ex(ipam, key, &o) || !o)
+		return def;
+	if (json_object_is_type(o, json_type_boolean))
+		return json_object_get_boolean(o);
+	const char *s = text_of(o);
+	if (s && (!strcmp(s, "true") || !strcmp(s, "false")))
+		return !strcmp(s, "true");
+	return cni_fail(e, CNI_E_CONFIG, "ipam.%s: expected true or false", key);
+}
+
+/* Neither key: each family that has pools. One key: the other is as Calico's default, which is IPv4
+ * alone. */
+static int read_families(struct cni_request *r, struct json_object *ipam, struct cni_error *e)
+{
+	if (!json_object_object_get_ex(ipam, "assign_ipv4", NULL) &&
+	    !json_object_object_get_ex(ipam, "assign_ipv6", NULL))
+		return 0;
+	int v4 = read_switch(ipam, "assign_ipv4", 1, e), v6 = -1;
+	if (v4 >= 0)
+		v6 = read_switch(ipam, "assign_ipv6", 0, e);
+	if (v6 < 0)
+		return -1;
+	if (!v4 && !v6)
+		return cni_fail(e, CNI_E_CONFIG,
+				"ipam.assign_ipv4, ipam.assign_ipv6: both are false; a pod needs "
+				"an address");
+	r->add.families = (uint8_t)((v4 ? 1u << FAM_V4 : 0) | (v6 ? 1u << FAM_V6 : 0));
+	return 0;
+}
+
 static int read_own(struct cni_request *r, struct cni_error *e)
 {
 	const char *ipam_type = NULL;
@@ -251,7 +318,13 @@ static int read_own(struct cni_request *r, struct cni_error *e)
 			"ipam.type: \"%.64s\"; this plugin takes addresses from Selvage's own "
 			"IPAM: write \"selvage-ipam\" or leave ipam out",
 			ipam_type);
-	return 0;
+	if (!ipam)
+		return 0;
+	return read_pools(r, ipam, "ipv4_pools", &r->add.ipv4_pools, e) ||
+			       read_pools(r, ipam, "ipv6_pools", &r->add.ipv6_pools, e) ||
+			       read_families(r, ipam, e)
+		       ? -1
+		       : 0;
 }
 
 static int read_ips(struct cni_request *r, struct json_object *list, const char *where,

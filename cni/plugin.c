@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cni/netns.h"
@@ -98,7 +99,8 @@ static int do_del(const struct cni_request *r, struct arena *arena, struct cni_e
 {
 	struct m_cni_del del = { .container_id = r->add.container_id,
 				 .ifname = r->add.ifname,
-				 .network = r->add.network };
+				 .network = r->add.network,
+				 .started = r->add.started };
 	struct err why = { 0 };
 	struct msg m = { 0 };
 	int got = ask(r, M_CNI_DEL, &del, -1, arena, &m, WAIT_DEL_MS, &why, e);
@@ -157,6 +159,16 @@ static int check_name(const char *name, struct cni_error *e)
 			"selvage itself");
 }
 
+/* By this felix tells an ADD that was given up from one that came after its DEL. */
+static uint64_t boot_clock(void)
+{
+	struct timespec t;
+
+	if (clock_gettime(CLOCK_BOOTTIME, &t))
+		return 0;
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
 /* Only there to make a blocking connect() return. */
 static void on_alarm(int sig)
 {
@@ -172,6 +184,7 @@ int cni_plugin(const char *name)
 				     .args = getenv("CNI_ARGS") };
 	struct cni_request r = { .version = CNI_1_0_0 };
 	struct cni_error e = { 0 };
+	uint64_t started = boot_clock();
 	size_t len = 0;
 	char *out = NULL, *text = xmalloc(CNI_STDIN_MAX + 1);
 
@@ -180,7 +193,9 @@ int cni_plugin(const char *name)
 	signal(SIGPIPE, SIG_IGN);
 	sigaction(SIGALRM, &wake, NULL);
 	int bad = check_name(name, &e) || (env.command && read_stdin(text, &len, &e)) ||
-		  cni_input(&r, &env, text, len, &e) || act(&r, &out, &e);
+		  cni_input(&r, &env, text, len, &e);
+	r.add.started = started;
+	bad = bad || act(&r, &out, &e);
 	if (bad)
 		out = cni_result_error(&r, &e);
 	if (out && (puts(out) < 0 || fflush(stdout)))

@@ -7,6 +7,7 @@
 
 #include "felix/bgpconf_impl.h"
 #include "felix/blocks.h"
+#include "felix/services.h"
 #include "lib/ipc.h"
 
 enum { DEFAULT_ASN = 64512, DEFAULT_PORT = 179 };
@@ -155,20 +156,13 @@ static bool excluded_from_services(const struct compile *c)
 {
 	const struct field_kvs *labels = node_labels(c->in->store, c->in->node);
 
+	/* As Calico: kubeadm gives control-plane nodes the label with no value, and they announce. */
 	for (uint32_t i = 0; i < labels->n; i++)
 		if (!strcmp(labels->v[i].key,
-			    "node.kubernetes.io/exclude-from-external-load-balancers"))
+			    "node.kubernetes.io/exclude-from-external-load-balancers") &&
+		    !strcmp(labels->v[i].value, "true"))
 			return true;
 	return false;
-}
-
-static unsigned copy_cidrs(struct prefix *to, unsigned at, const struct field_list *list)
-{
-	const struct cidr_item *v = list->v;
-
-	for (uint32_t i = 0; i < list->n; i++)
-		to[at++] = v[i].cidr;
-	return at;
 }
 
 static const struct field_list *own_or_default(const struct compile *c, size_t offset)
@@ -183,43 +177,69 @@ static const struct field_list *own_or_default(const struct compile *c, size_t o
 	return l ? l : &none;
 }
 
-/* Every node says the services' ranges; single addresses of services come with their endpoints. */
+#define LIST(c, member) own_or_default(c, offsetof(struct spec_bgpconfiguration, member))
+
+static bool aggregates(const struct compile *c)
+{
+	int said = c->own ? c->own->lb_aggregation : LB_AGGREGATION_UNSET;
+
+	if (said == LB_AGGREGATION_UNSET && c->def)
+		said = c->def->lb_aggregation;
+	return said != LB_AGGREGATION_DISABLED;
+}
+
 static void compile_services(struct compile *c)
 {
-#define LIST(member) own_or_default(c, offsetof(struct spec_bgpconfiguration, member))
-	const struct field_list *lists[] = { LIST(service_cluster_ips), LIST(service_external_ips),
-					     LIST(service_lb_ips) };
-#undef LIST
-	unsigned n = 0;
+	struct services found;
+	const struct services_input in = {
+		.store = c->in->store,
+		.node = c->in->node,
+		.excluded = excluded_from_services(c),
+		.aggregate = aggregates(c),
+		.cluster = LIST(c, service_cluster_ips),
+		.external = LIST(c, service_external_ips),
+		.lb = LIST(c, service_lb_ips),
+	};
 
-	if (excluded_from_services(c))
-		return;
-	struct prefix *p = arena_array(&c->out->arena, lists[0]->n + lists[1]->n + lists[2]->n + 1,
-				       sizeof(*p));
+	services_compute(&in, &c->out->arena, &found);
+	add_origins(c, ORIGIN_SERVICE, found.v, found.n);
+	add_origins(c, ORIGIN_KEEP_OUT, found.ranges, found.nranges);
+}
 
-	for (unsigned i = 0; i < 3; i++)
-		n = copy_cidrs(p, n, lists[i]);
-	add_origins(c, ORIGIN_SERVICE, p, n);
+static unsigned copy_ranges(struct m_bgp_pool *to, unsigned at, const struct field_list *list)
+{
+	const struct cidr_item *v = list->v;
+
+	for (uint32_t i = 0; i < list->n; i++)
+		to[at++] = (struct m_bgp_pool){ .cidr = v[i].cidr };
+	return at;
 }
 
 static void compile_pools(struct compile *c)
 {
-	unsigned n;
+	unsigned n, all = 0;
 	const struct object *const *pools = store_list(c->in->store, KIND_IPPOOL, &n);
+	const struct field_list *external = LIST(c, service_external_ips);
+	const struct field_list *lb = LIST(c, service_lb_ips);
 	struct bgpconf *o = c->out;
+	struct m_bgp_pool *v = arena_array(&o->arena, n + external->n + lb->n + 1, sizeof(*v));
 
-	o->pools = arena_array(&o->arena, n / IPC_BATCH + 1, sizeof(*o->pools));
-	for (unsigned at = 0; at < n; at += IPC_BATCH) {
-		unsigned now = n - at < IPC_BATCH ? n - at : IPC_BATCH;
+	for (; all < n; all++) {
+		const struct spec_ippool *s = pools[all]->spec;
+
+		v[all] = (struct m_bgp_pool){ s->cidr, s->disable_bgp_export };
+	}
+	/* A reflector passes on what its clients say of services too. */
+	if (o->begin.cluster_id) {
+		all = copy_ranges(v, all, external);
+		all = copy_ranges(v, all, lb);
+	}
+	o->pools = arena_array(&o->arena, all / IPC_BATCH + 1, sizeof(*o->pools));
+	for (unsigned at = 0; at < all; at += IPC_BATCH) {
 		struct m_bgp_pools *m = &o->pools[o->npools++];
 
-		m->pools.n = now;
-		m->pools.v = arena_array(&o->arena, now, sizeof(*m->pools.v));
-		for (unsigned i = 0; i < now; i++) {
-			const struct spec_ippool *s = pools[at + i]->spec;
-
-			m->pools.v[i] = (struct m_bgp_pool){ s->cidr, s->disable_bgp_export };
-		}
+		m->pools.n = all - at < IPC_BATCH ? all - at : IPC_BATCH;
+		m->pools.v = v + at;
 	}
 }
 
@@ -276,6 +296,41 @@ struct bgpconf *bgpconf_compile(const struct bgpconf_input *in)
 	check_configuration(&c, "default");
 	check_configuration(&c, arena_printf(&out->arena, "node.%s", in->node));
 	return out;
+}
+
+/* One message and its number of bytes; the codec knows every field. */
+static size_t encoded(uint8_t *buf, enum msg_type type, const void *body)
+{
+	struct wr w = wr_over(buf, MSG_MAX);
+
+	msg_encode(&w, type, body);
+	return w.full ? 0 : w.len;
+}
+
+static bool same_bodies(enum msg_type type, const void *a, const void *b, unsigned n, size_t size)
+{
+	uint8_t *x = xmalloc(MSG_MAX), *y = xmalloc(MSG_MAX);
+	bool same = true;
+
+	for (unsigned i = 0; i < n && same; i++) {
+		size_t len = encoded(x, type, (const char *)a + i * size);
+
+		same = len && len == encoded(y, type, (const char *)b + i * size) &&
+		       !memcmp(x, y, len);
+	}
+	free(x);
+	free(y);
+	return same;
+}
+
+bool bgpconf_same(const struct bgpconf *a, const struct bgpconf *b)
+{
+	return a->npeers == b->npeers && a->norigins == b->norigins && a->npools == b->npools &&
+	       same_bodies(M_BGP_BEGIN, &a->begin, &b->begin, 1, sizeof(a->begin)) &&
+	       same_bodies(M_BGP_PEER, a->peers, b->peers, a->npeers, sizeof(*a->peers)) &&
+	       same_bodies(M_BGP_ORIGIN, a->origins, b->origins, a->norigins,
+			   sizeof(*a->origins)) &&
+	       same_bodies(M_BGP_POOLS, a->pools, b->pools, a->npools, sizeof(*a->pools));
 }
 
 void bgpconf_free(struct bgpconf *c)

@@ -38,5 +38,7 @@ struct bgpconf {
 /* Never NULL. Borrows nothing from the input. Send begin, peers, origins, pools, then M_BGP_END. */
 struct bgpconf *bgpconf_compile(const struct bgpconf_input *in);
 void bgpconf_free(struct bgpconf *c);
+/* Would bgpd be told the same? Then nothing need be sent. */
+bool bgpconf_same(const struct bgpconf *a, const struct bgpconf *b);
 
 #endif

@@ -26,4 +26,9 @@ const struct spec_bgpconfiguration *bgp_configuration(const struct store *s, con
 
 void compile_peers(struct compile *c);
 
+/* The password that owner's spec.<field> names; "" where it names none. NULL: it cannot be had, and
+ * why was said; what names what stays down for it. */
+const char *find_password(struct compile *c, const struct object *owner, const char *field,
+			  const struct secret_ref *ref, const char *what);
+
 #endif

@@ -17,6 +17,7 @@ struct target { /* whom a peer message is about, besides what its BGPPeer says *
 	uint16_t port;
 	uint32_t asn;
 	uint32_t cluster_id; /* of the node it is; 0 none */
+	const char *password;
 };
 
 static const struct spec_node *node_spec(const struct object *o)
@@ -127,7 +128,8 @@ static void fill_times(struct m_bgp_peer *p, const struct conf_bgp_extra *e)
 
 /* ---- the mesh ---- */
 
-static void add_mesh_peer(struct compile *c, const struct object *node, uint32_t restart_ms)
+static void add_mesh_peer(struct compile *c, const struct object *node, uint32_t restart_ms,
+			  const char *password)
 {
 	const struct conf_bgp_extra *e = &c->in->conf->bgp.defaults;
 	struct addr v4 = node_addr(node, FAM_V4), v6 = node_addr(node, FAM_V6);
@@ -151,13 +153,21 @@ static void add_mesh_peer(struct compile *c, const struct object *node, uint32_t
 
 	p->type = PEER_MESH;
 	p->interface = "";
-	p->password = "";
+	p->password = password;
 	fill_times(p, e);
 	p->nexthop_mode = NEXTHOP_AUTO;
 	p->source = c->addr[t.address.fam];
 	p->restart_time = restart_ms / MS;
 	p->max_prefixes = e->max_prefixes;
 	fill_target(c, p, &t);
+}
+
+static const char *mesh_password(struct compile *c)
+{
+	if (!c->def)
+		return "";
+	return find_password(c, store_find(c->in->store, KIND_BGPCONFIGURATION, "", "default"),
+			     "nodeMeshPassword", &c->def->mesh_password, "the mesh");
 }
 
 static void compile_mesh(struct compile *c)
@@ -168,18 +178,13 @@ static void compile_mesh(struct compile *c)
 
 	if ((c->def && !c->def->node_mesh) || cluster_id(c->self))
 		return;
-	if (c->def && c->def->mesh_password) {
-		const struct object *o =
-			store_find(c->in->store, KIND_BGPCONFIGURATION, "", "default");
+	const char *password = mesh_password(c);
 
-		SAY(c, o,
-		    "spec.nodeMeshPassword: a directory has no secrets, so the mesh is left out "
-		    "rather than run without its password");
+	if (!password)
 		return;
-	}
 	for (unsigned i = 0; i < n; i++)
 		if (strcmp(v[i]->name, c->in->node) != 0 && !cluster_id(v[i]))
-			add_mesh_peer(c, v[i], restart);
+			add_mesh_peer(c, v[i], restart, password);
 }
 
 /* ---- BGPPeer ---- */
@@ -242,7 +247,7 @@ static void add_explicit(struct compile *c, const struct object *o, const struct
 
 	p->type = *s->node || *s->node_selector ? PEER_NODE : PEER_GLOBAL;
 	p->interface = arena_strdup(&c->out->arena, e.interface ? e.interface : "");
-	p->password = "";
+	p->password = t->password;
 	p->local_asn = s->local_asn;
 	fill_times(p, &e);
 	p->nexthop_mode = nexthop_mode(s);
@@ -257,7 +262,8 @@ static void add_explicit(struct compile *c, const struct object *o, const struct
 	fill_target(c, p, t);
 }
 
-static void add_node_peer(struct compile *c, const struct object *o, const struct object *node)
+static void add_node_peer(struct compile *c, const struct object *o, const struct object *node,
+			  const char *password)
 {
 	const struct target t = {
 		.name = arena_printf(&c->out->arena, "%s/%s", o->name, node->name),
@@ -265,6 +271,7 @@ static void add_node_peer(struct compile *c, const struct object *o, const struc
 		.port = node_port(c, node->name),
 		.asn = node_asn(c, node),
 		.cluster_id = cluster_id(node),
+		.password = password,
 	};
 
 	if (t.address.fam == FAM_NONE)
@@ -288,7 +295,8 @@ static bool for_node(struct compile *c, const struct object *o, const struct obj
 			      &c->out->problems);
 }
 
-static void add_selected(struct compile *c, const struct object *o, bool forward, bool reverse)
+static void add_selected(struct compile *c, const struct object *o, bool forward, bool reverse,
+			 const char *password)
 {
 	const struct spec_bgppeer *s = o->spec;
 	struct problems *p = &c->out->problems;
@@ -301,14 +309,14 @@ static void add_selected(struct compile *c, const struct object *o, bool forward
 		if ((forward &&
 		     selector_takes(o, "peerSelector", s->peer_selector, &v[i]->labels, p)) ||
 		    (reverse && for_node(c, o, v[i])))
-			add_node_peer(c, o, v[i]);
+			add_node_peer(c, o, v[i], password);
 	}
 }
 
-static void add_by_address(struct compile *c, const struct object *o)
+static void add_by_address(struct compile *c, const struct object *o, const char *password)
 {
 	const struct spec_bgppeer *s = o->spec;
-	struct target t = { .name = o->name, .asn = s->asn };
+	struct target t = { .name = o->name, .asn = s->asn, .password = password };
 	const struct object *node = NULL;
 	const char *interface = s->extra ? s->extra->interface : "";
 
@@ -346,12 +354,6 @@ static bool refused(struct compile *c, const struct object *o)
 {
 	const struct spec_bgppeer *s = o->spec;
 
-	if (*s->password.secret.name) {
-		SAY(c, o,
-		    "spec.password: a directory has no secrets; the peer is left out rather than "
-		    "spoken to without its password");
-		return true;
-	}
 	if (s->filters.n) {
 		SAY(c, o,
 		    "spec.filters: this version does not apply BGPFilter; the peer is left out "
@@ -375,15 +377,19 @@ static void compile_peer(struct compile *c, const struct object *o)
 
 	if ((!mine && !reverse) || refused(c, o))
 		return;
+	const char *password = find_password(c, o, "password", &s->password, "the peer");
+
+	if (!password)
+		return;
 	if (*s->peer_selector) {
-		add_selected(c, o, mine, reverse);
+		add_selected(c, o, mine, reverse, password);
 		return;
 	}
 	if (*s->reachable_by)
 		SAY(c, o, "spec.reachableBy: taken, but this version adds no route to a peer");
 	/* store_check() names a peer that names no one. */
 	if (*s->peer_ip || (s->extra && *s->extra->interface))
-		add_by_address(c, o);
+		add_by_address(c, o, password);
 }
 
 void compile_peers(struct compile *c)

@@ -70,30 +70,15 @@ static bool for_workloads(const struct spec_ippool *p)
 	return !p->allowed_uses.n;
 }
 
-static bool every_namespace(const struct spec_ippool *p)
-{
-	return !*p->namespace_selector || !strcmp(p->namespace_selector, "all()");
-}
-
 static bool may_allocate(const struct finder *f, const struct object *pool)
 {
 	const struct spec_ippool *p = pool->spec;
 
-	if (p->disabled || p->assignment_mode != 0 || !for_workloads(p))
-		return false;
-	if (!selector_takes(pool, "nodeSelector", p->node_selector, f->labels, f->problems))
-		return false;
-	if (every_namespace(p))
-		return true;
-	SAY(f->problems, pool,
-	    "spec.namespaceSelector: this version does not choose pools by namespace; no address "
-	    "is "
-	    "given from this pool");
-	return false;
+	return !p->disabled && p->assignment_mode == 0 && for_workloads(p) &&
+	       selector_takes(pool, "nodeSelector", p->node_selector, f->labels, f->problems);
 }
 
-static void add(struct finder *f, const struct prefix *cidr, const struct object *pool,
-		bool allocate)
+static void add(struct finder *f, const struct node_block *block)
 {
 	struct node_blocks *b = f->out;
 
@@ -106,10 +91,15 @@ static void add(struct finder *f, const struct prefix *cidr, const struct object
 		b->v = v;
 		f->cap = cap;
 	}
-	b->v[b->n++] = (struct node_block){
-		*cidr, pool, allocate,
-		!pool || !((const struct spec_ippool *)pool->spec)->disable_bgp_export
-	};
+	b->v[b->n++] = *block;
+}
+
+static void add_of_pool(struct finder *f, const struct prefix *cidr, const struct object *pool,
+			bool allocate)
+{
+	const struct spec_ippool *p = pool->spec;
+
+	add(f, &(struct node_block){ *cidr, p->cidr, allocate, !p->disable_bgp_export });
 }
 
 static int by_cidr(const void *a, const void *b)
@@ -134,7 +124,7 @@ static bool take_affinities(struct finder *f, const struct object *pool, bool al
 		any = true;
 		if (!a->deleted && a->state == AFFINITY_CONFIRMED && !strcmp(a->type, "host") &&
 		    !strcmp(a->node, f->node))
-			add(f, &a->cidr, pool, allocate);
+			add_of_pool(f, &a->cidr, pool, allocate);
 	}
 	if (f->out->n == first)
 		return any;
@@ -184,7 +174,7 @@ static void compute(struct finder *f, const struct object *pool)
 
 	blocks_compute(&bp, names, chosen, NULL, 0, blocks);
 	if (blocks[own].len)
-		add(f, &blocks[own], pool, true);
+		add_of_pool(f, &blocks[own], pool, true);
 	else
 		SAY(f->problems, pool,
 		    "no block is left for this node; use a wider cidr or smaller blocks");
@@ -195,15 +185,16 @@ static void take_claims(struct finder *f, const struct node_claims *claims,
 			const struct object *const *pools, unsigned npools)
 {
 	for (unsigned i = 0; i < claims->n; i++) {
-		const struct object *pool = NULL;
+		const struct node_claim *c = &claims->v[i];
+		bool export_ = c->advertise;
 
-		for (unsigned k = 0; k < npools && !pool; k++) {
+		for (unsigned k = 0; k < npools; k++) {
 			const struct spec_ippool *p = pools[k]->spec;
 
-			if (prefix_covers(&p->cidr, &claims->v[i]))
-				pool = pools[k];
+			if (p->disable_bgp_export && prefix_covers(&p->cidr, &c->cidr))
+				export_ = false;
 		}
-		add(f, &claims->v[i], pool, pool && may_allocate(f, pool));
+		add(f, &(struct node_block){ c->cidr, c->pool, c->allocate, export_ });
 	}
 }
 

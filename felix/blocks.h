@@ -8,10 +8,9 @@
 
 struct node_block {
 	struct prefix cidr;
-	const struct object
-		*pool; /* borrowed from the store; NULL: claimed, and its pool is gone */
+	struct prefix pool;
 	bool allocate; /* the pool is enabled, Automatic, for workloads and for this node */
-	bool export_;  /* the pool has no disableBGPExport */
+	bool export_;  /* advertised: durably ours, and the pool has no disableBGPExport */
 };
 
 struct node_blocks {
@@ -21,9 +20,13 @@ struct node_blocks {
 
 /* What the node has claimed for good from an API (ipam/sync.h): then neither affinity documents nor
  * computed blocks count. */
+struct node_claim {
+	struct prefix cidr, pool;
+	bool allocate, advertise;
+};
 struct node_claims {
 	unsigned n;
-	const struct prefix *v;
+	const struct node_claim *v;
 };
 
 /* claims NULL: the confirmed BlockAffinity documents of this node that lie in a pool; and for each
@@ -31,7 +34,7 @@ struct node_claims {
  * (blocks_compute() of ipam/ipam.h over the Node documents that the pool selects, in the order of
  * files and documents). Without any Node document, this node alone counts; where others have one
  * and this node does not, nothing is computed, for it could be another's. problems: why a block is
- * missing. With claims: these, each under the pool that it lies in. */
+ * missing. With claims: these. */
 void node_blocks_find(const struct store *store, const char *node, const struct node_claims *claims,
 		      struct arena *arena, struct node_blocks *out, struct problems *problems);
 

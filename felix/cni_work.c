@@ -15,7 +15,7 @@ static const struct m_cni_add *add_of(const struct cni_job *j)
 	return j->body;
 }
 
-static struct ipam_owner owner_of(const struct cni_job *j)
+struct ipam_owner cni_job_owner(const struct cni_job *j)
 {
 	const struct m_cni_del *d = j->body;
 
@@ -27,12 +27,12 @@ static struct ipam_owner owner_of(const struct cni_job *j)
 
 const char *cni_job_container(const struct cni_job *j)
 {
-	return owner_of(j).container_id;
+	return cni_job_owner(j).container_id;
 }
 
 bool cni_job_same_key(const struct cni_job *a, const struct cni_job *b)
 {
-	struct ipam_owner x = owner_of(a), y = owner_of(b);
+	struct ipam_owner x = cni_job_owner(a), y = cni_job_owner(b);
 
 	return strcmp(x.container_id, y.container_id) == 0 && strcmp(x.ifname, y.ifname) == 0 &&
 	       strcmp(x.network, y.network) == 0;
@@ -54,6 +54,7 @@ static uint32_t code_of(enum ipam_result rc)
 	case IPAM_OK:
 		return 0;
 	case IPAM_EXHAUSTED:
+	case IPAM_COOLING:
 		return CNI_CODE_EXHAUSTED;
 	case IPAM_TAKEN:
 		return CNI_CODE_TAKEN;
@@ -87,7 +88,7 @@ static void set_routes(const struct cni_server_conf *c, const struct addr *addrs
 
 static void del_routes(const struct cni_server_conf *c, struct cni_job *j)
 {
-	struct ipam_owner o = owner_of(j);
+	struct ipam_owner o = cni_job_owner(j);
 	struct endpoint *ep = endpoints_find(c->endpoints, o.network, o.container_id, o.ifname);
 
 	if (ep)
@@ -96,7 +97,7 @@ static void del_routes(const struct cni_server_conf *c, struct cni_job *j)
 
 static void del_link(const struct cni_server_conf *c, struct cni_job *j)
 {
-	struct ipam_owner o = owner_of(j);
+	struct ipam_owner o = cni_job_owner(j);
 	struct endpoint *ep = endpoints_find(c->endpoints, o.network, o.container_id, o.ifname);
 
 	/* The interface may be a newer container's of the same pod by now. */
@@ -115,7 +116,7 @@ static void forget(const struct cni_server_conf *c, struct endpoint *ep)
 
 static void del_release(const struct cni_server_conf *c, struct cni_job *j)
 {
-	struct ipam_owner o = owner_of(j);
+	struct ipam_owner o = cni_job_owner(j);
 
 	if (j->code || !c->ipam)
 		return;
@@ -126,7 +127,7 @@ static void del_release(const struct cni_server_conf *c, struct cni_job *j)
 
 static void del_forget(const struct cni_server_conf *c, struct cni_job *j)
 {
-	struct ipam_owner o = owner_of(j);
+	struct ipam_owner o = cni_job_owner(j);
 	struct endpoint *ep = endpoints_find(c->endpoints, o.network, o.container_id, o.ifname);
 
 	if (!j->code && ep)
@@ -160,15 +161,15 @@ static bool may_make_again(const struct cni_server_conf *c, const struct ipam_ow
 /* An older container of the same pod holds an address that this one asks for: it makes room. */
 static bool oust_older(const struct cni_server_conf *c, struct cni_job *j)
 {
-	const struct m_cni_add *a = add_of(j);
+	const struct ipam_want *w = &j->ask.want;
 	bool ousted = false;
 
-	for (uint32_t i = 0; i < a->ips.n; i++) {
+	for (unsigned i = 0; i < w->naddrs; i++) {
 		struct ipam_lease l;
 		struct endpoint *ep;
 		struct err err;
 
-		if (!ipam_find_addr(c->ipam, &a->ips.v[i], &l))
+		if (!ipam_find_addr(c->ipam, &w->addrs[i], &l))
 			continue;
 		ep = endpoints_find(c->endpoints, l.owner.network, l.owner.container_id,
 				    l.owner.ifname);
@@ -187,22 +188,77 @@ static bool oust_older(const struct cni_server_conf *c, struct cni_job *j)
 	return ousted;
 }
 
+/* What the owner of the server said of this ADD; true: go on. */
+static bool heed(struct cni_job *j, enum cni_turn turn, enum cni_wait wait)
+{
+	uint32_t code = j->ask.code;
+
+	if (turn == CNI_GO)
+		return true;
+	if (turn == CNI_WAIT) {
+		j->waits = wait;
+		j->ask.code = code ? code : CNI_CODE_AGAIN;
+	} else {
+		fail(j, code ? code : CNI_CODE_NOT_AVAILABLE);
+	}
+	return false;
+}
+
+static bool admit(const struct cni_server_conf *c, struct cni_job *j)
+{
+	const struct m_cni_add *a = add_of(j);
+	struct ipam_want *w = &j->ask.want;
+
+	arena_free(&j->ask_arena);
+	j->err = (struct err){ 0 };
+	j->ask = (struct cni_ask){ .add = a,
+				   .arena = &j->ask_arena,
+				   .mac = a->mac,
+				   .labels = &a->labels,
+				   .err = &j->err };
+	if (a->ips.n > 2) {
+		err_set(&j->err, "at most one address of each family can be asked for");
+		fail(j, CNI_CODE_CONFIG);
+		return false;
+	}
+	w->if_any = 1u << FAM_V4 | 1u << FAM_V6;
+	w->naddrs = a->ips.n;
+	for (uint32_t i = 0; i < a->ips.n; i++)
+		w->addrs[i] = a->ips.v[i];
+	return !c->admit || heed(j, c->admit(c->arg, &j->ask), CNI_WAITS_RETRY);
+}
+
+/* No address: the owner may know how to come by one. */
+static void no_address(const struct cni_server_conf *c, struct cni_job *j, enum ipam_result rc)
+{
+	unsigned families;
+
+	j->ask.code = code_of(rc);
+	if (!c->claim || (rc != IPAM_EXHAUSTED && rc != IPAM_COOLING && rc != IPAM_OUTSIDE)) {
+		fail(j, j->ask.code);
+		return;
+	}
+	families = ipam_short_of(c->ipam, &j->ask.want, now());
+	if (heed(j, c->claim(c->arg, &j->ask, families), CNI_WAITS_RETRY))
+		fail(j, j->ask.code);
+}
+
 static enum ipam_result assign(const struct cni_server_conf *c, struct cni_job *j,
 			       struct ipam_lease *lease)
 {
-	const struct m_cni_add *a = add_of(j);
-	struct ipam_owner o = owner_of(j);
+	struct ipam_owner o = cni_job_owner(j);
 
-	return ipam_assign(c->ipam, &o, 1u << FAM_V4 | 1u << FAM_V6, a->ips.v, a->ips.n, now(),
-			   lease, &j->err);
+	return ipam_assign(c->ipam, &o, &j->ask.want, now(), lease, &j->err);
 }
 
 static void add_assign(const struct cni_server_conf *c, struct cni_job *j)
 {
 	const struct m_cni_add *a = add_of(j);
-	struct ipam_owner o = owner_of(j);
+	struct ipam_owner o = cni_job_owner(j);
 	struct ipam_lease lease;
 
+	if (j->settled)
+		return;
 	if (!c->may_add(c->arg, &j->err)) {
 		fail(j, CNI_CODE_NOT_AVAILABLE);
 		return;
@@ -212,19 +268,55 @@ static void add_assign(const struct cni_server_conf *c, struct cni_job *j)
 		return;
 	}
 	plumb_host_ifname(a->namespace_, a->pod, a->container_id, a->ifname, j->host);
+	if (!admit(c, j))
+		return;
 	enum ipam_result rc = assign(c, j, &lease);
 	if (rc == IPAM_TAKEN && oust_older(c, j))
 		rc = assign(c, j, &lease);
 	if (rc == IPAM_EXISTS && may_make_again(c, &o))
 		rc = IPAM_OK;
 	if (rc != IPAM_OK) {
-		fail(j, code_of(rc));
+		no_address(c, j, rc);
 		return;
 	}
 	j->assigned = true;
 	j->naddrs = lease.naddrs;
 	for (unsigned i = 0; i < lease.naddrs; i++)
 		j->addrs[i] = lease.addrs[i];
+}
+
+static void add_settle(const struct cni_server_conf *c, struct cni_job *j)
+{
+	struct ipam_owner o = cni_job_owner(j);
+	struct ipam_lease lease;
+
+	if (j->code || j->waits || j->settled || !c->settle || !ipam_find(c->ipam, &o, &lease))
+		return;
+	j->ask.code = 0;
+	j->told = 0;
+	j->err = (struct err){ 0 };
+	j->settled = heed(j, c->settle(c->arg, &j->ask, &lease), CNI_WAITS_SETTLE);
+}
+
+void cni_work_give_up(const struct cni_server_conf *c, struct cni_job *j)
+{
+	struct ipam_owner o = cni_job_owner(j);
+	struct err err;
+
+	j->settled = false;
+	j->naddrs = 0;
+	if (!j->assigned)
+		return;
+	j->assigned = false;
+	/* Of a container whose network was to be made anew. */
+	struct endpoint *ep = endpoints_find(c->endpoints, o.network, o.container_id, o.ifname);
+	if (ep)
+		forget(c, ep);
+	if (ipam_release(c->ipam, &o, now(), &err) != IPAM_OK)
+		log_warn("cni", "releasing the address of container %s: %s", o.container_id,
+			 err.text);
+	if (c->leases_changed)
+		c->leases_changed(c->arg);
 }
 
 static struct plumb_request plumb_request_of(const struct cni_job *j)
@@ -235,7 +327,7 @@ static struct plumb_request plumb_request_of(const struct cni_job *j)
 		.host_ifname = j->host,
 		.naddrs = j->naddrs,
 		.mtu = j->mtu,
-		.mac = add_of(j)->mac,
+		.mac = j->type == M_CNI_ADD ? j->ask.mac : add_of(j)->mac,
 	};
 
 	for (unsigned i = 0; i < j->naddrs; i++)
@@ -247,7 +339,7 @@ static void add_plumb(const struct cni_server_conf *c, struct cni_job *j)
 {
 	const struct m_cni_add *a = add_of(j);
 
-	if (j->code)
+	if (j->code || j->waits)
 		return;
 	j->mtu = a->mtu ? a->mtu : c->mtu(c->arg);
 	/* Deleting the older container's interface takes its routes along; they must not come
@@ -284,14 +376,13 @@ static void release_older(const struct cni_server_conf *c, const struct endpoint
 
 static void add_ready(const struct cni_server_conf *c, struct cni_job *j)
 {
-	const struct m_cni_add *a = add_of(j);
-	struct ipam_owner o = owner_of(j);
+	struct ipam_owner o = cni_job_owner(j);
 	struct err err;
 
-	if (j->code)
+	if (j->code || j->waits)
 		return;
 	struct endpoint *ep =
-		endpoints_add(c->endpoints, &o, j->host, j->addrs, j->naddrs, &a->labels);
+		endpoints_add(c->endpoints, &o, j->host, j->addrs, j->naddrs, j->ask.labels);
 	ep->ifindex = j->plumbed.host_ifindex;
 	ep->mtu = j->mtu;
 	if (c->endpoint_dir >= 0 && endpoint_file_save(c->endpoint_dir, ep, &err) < 0)
@@ -309,7 +400,7 @@ static void add_ready(const struct cni_server_conf *c, struct cni_job *j)
 /* An ADD that failed leaves nothing. */
 static void add_undo(const struct cni_server_conf *c, struct cni_job *j)
 {
-	struct ipam_owner o = owner_of(j);
+	struct ipam_owner o = cni_job_owner(j);
 	struct endpoint *ep = endpoints_find(c->endpoints, o.network, o.container_id, o.ifname);
 	struct err err;
 
@@ -346,7 +437,7 @@ static int check_addresses(struct cni_job *j, const struct ipam_lease *l)
 
 static void check(const struct cni_server_conf *c, struct cni_job *j)
 {
-	struct ipam_owner o = owner_of(j);
+	struct ipam_owner o = cni_job_owner(j);
 	struct ipam_lease l;
 	const struct endpoint *ep =
 		endpoints_find(c->endpoints, o.network, o.container_id, o.ifname);
@@ -388,12 +479,20 @@ static void commit(const struct cni_server_conf *c, struct cni_job *const *jobs,
 		return;
 	log_error("cni", "the journal cannot be written: %s", err.text);
 	for (unsigned i = 0; i < n; i++) {
-		if (jobs[i]->code || jobs[i]->type == M_CNI_CHECK)
+		if (jobs[i]->code || jobs[i]->waits || jobs[i]->type == M_CNI_CHECK)
 			continue;
 		jobs[i]->err = err;
 		err_ctx(&jobs[i]->err, "the journal in state.dir cannot be written");
 		fail(jobs[i], CNI_CODE_IO);
 	}
+}
+
+static bool changes_leases(struct cni_job *const *jobs, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (jobs[i]->assigned || jobs[i]->type == M_CNI_DEL)
+			return true;
+	return false;
 }
 
 void cni_work(const struct cni_server_conf *c, struct cni_job *const *jobs, unsigned n)
@@ -408,6 +507,7 @@ void cni_work(const struct cni_server_conf *c, struct cni_job *const *jobs, unsi
 	each(c, jobs, n, M_CNI_ADD, add_assign);
 	commit(c, jobs, n);
 	each(c, jobs, n, M_CNI_DEL, del_forget);
+	each(c, jobs, n, M_CNI_ADD, add_settle);
 
 	each(c, jobs, n, M_CNI_ADD, add_plumb);
 	flush_routes(c);
@@ -415,4 +515,6 @@ void cni_work(const struct cni_server_conf *c, struct cni_job *const *jobs, unsi
 	each(c, jobs, n, M_CNI_ADD, add_undo);
 	flush_routes(c);
 	each(c, jobs, n, M_CNI_CHECK, check);
+	if (c->leases_changed && changes_leases(jobs, n))
+		c->leases_changed(c->arg);
 }

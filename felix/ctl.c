@@ -16,6 +16,8 @@ struct ctl_client {
 	LIST_ENTRY(ctl_client) next;
 	struct ctl *c;
 	struct ipc *ipc;
+	struct ipam_report *report; /* under way; NULL none */
+	bool readonly;
 };
 
 struct ctl {
@@ -51,6 +53,19 @@ static uint64_t used_in_pool(struct ipam *ipam, const struct prefix *pool)
 	return used;
 }
 
+static void send_blocks(struct ctl *c, struct ipc *ipc)
+{
+	struct ipam *ipam = c->c.ipam(c->c.arg);
+
+	for (unsigned i = 0; ipam && i < ipam_block_count(ipam); i++) {
+		struct ipam_block_use use;
+
+		ipam_block_use(ipam, i, (uint64_t)time(NULL), &use);
+		struct m_ctl_block row = { use.cidr, use.size, use.used, use.free, use.cooling };
+		ipc_send(ipc, M_CTL_BLOCK, &row);
+	}
+}
+
 static void send_ipam(struct ctl *c, struct ipc *ipc)
 {
 	struct store *store = c->c.store(c->c.arg);
@@ -67,13 +82,7 @@ static void send_ipam(struct ctl *c, struct ipc *ipc)
 
 		ipc_send(ipc, M_CTL_POOL, &row);
 	}
-	for (unsigned i = 0; ipam && i < ipam_block_count(ipam); i++) {
-		struct ipam_block_use use;
-
-		ipam_block_use(ipam, i, (uint64_t)time(NULL), &use);
-		struct m_ctl_block row = { use.cidr, use.size, use.used, use.free, use.cooling };
-		ipc_send(ipc, M_CTL_BLOCK, &row);
-	}
+	send_blocks(c, ipc);
 }
 
 static void send_endpoints(struct ctl *c, struct ipc *ipc)
@@ -90,12 +99,47 @@ static void send_endpoints(struct ctl *c, struct ipc *ipc)
 	arena_free(&arena);
 }
 
-static void answer(struct ctl *c, struct ipc *ipc, const struct m_ctl_query *q)
+static void refuse(struct ipc *ipc, const char *text)
 {
-	static const struct m_ctl_error unknown = {
-		"felix does not answer this question; nodectl and "
-		"felix differ in version"
-	};
+	struct m_ctl_error e = { text };
+
+	ipc_send(ipc, M_CTL_ERROR, &e);
+}
+
+static void report_done(void *arg)
+{
+	((struct ctl_client *)arg)->report = NULL;
+}
+
+static void start_report(struct ctl_client *cl, const struct m_ctl_query *q)
+{
+	struct ipam_report_conf conf = { 0 };
+	struct err err;
+	bool there = cl->c->c.report(cl->c->c.arg, &conf, &err);
+
+	/* What this node knows by itself is shown at any time. */
+	if (q->what == CTL_IPAM_ALL && !conf.claims) {
+		send_ipam(cl->c, cl->ipc);
+		ipc_send(cl->ipc, M_CTL_END, NULL);
+		return;
+	}
+	if (cl->report)
+		refuse(cl->ipc, "one question at a time");
+	else if (q->what == CTL_IPAM_RELEASE && cl->readonly)
+		refuse(cl->ipc, "ipam release changes something: run it as root");
+	else if (!there)
+		refuse(cl->ipc, err.text);
+	else {
+		if (q->what == CTL_IPAM_ALL)
+			send_blocks(cl->c, cl->ipc);
+		cl->report = ipam_report_start(&conf, cl->ipc, q->what, q->name, report_done, cl);
+	}
+}
+
+static void answer(struct ctl_client *cl, const struct m_ctl_query *q)
+{
+	struct ctl *c = cl->c;
+	struct ipc *ipc = cl->ipc;
 
 	switch (q->what) {
 	case CTL_STATUS:
@@ -108,8 +152,14 @@ static void answer(struct ctl *c, struct ipc *ipc, const struct m_ctl_query *q)
 	case CTL_ENDPOINTS:
 		send_endpoints(c, ipc);
 		break;
+	case CTL_IPAM_ALL:
+	case CTL_IPAM_CHECK:
+	case CTL_IPAM_RELEASE:
+		start_report(cl, q);
+		return;
 	default:
-		ipc_send(ipc, M_CTL_ERROR, &unknown);
+		refuse(ipc, "felix does not answer this question; nodectl and felix differ in "
+			    "version");
 		return;
 	}
 	ipc_send(ipc, M_CTL_END, NULL);
@@ -118,6 +168,8 @@ static void answer(struct ctl *c, struct ipc *ipc, const struct m_ctl_query *q)
 static void client_free(struct ctl_client *cl)
 {
 	LIST_REMOVE(cl, next);
+	if (cl->report)
+		ipam_report_cancel(cl->report);
 	ipc_free(cl->ipc);
 	free(cl);
 }
@@ -126,8 +178,9 @@ static void on_msg(struct ipc *ipc, void *arg, const struct msg *m)
 {
 	struct ctl_client *cl = arg;
 
+	(void)ipc;
 	if (m->type == M_CTL_QUERY) {
-		answer(cl->c, ipc, m->body);
+		answer(cl, m->body);
 		return;
 	}
 	log_warn("ctl", "a control client sent %s; dropped", msg_name(m->type));
@@ -152,11 +205,12 @@ struct ctl *ctl_new(const struct ctl_conf *conf)
 	return c;
 }
 
-void ctl_client(struct ctl *c, int fd)
+void ctl_client(struct ctl *c, int fd, bool readonly)
 {
 	struct ctl_client *cl = xcalloc(1, sizeof(*cl));
 
 	cl->c = c;
+	cl->readonly = readonly;
 	cl->ipc = ipc_new(c->c.loop, fd, &client_ops, cl);
 	LIST_INSERT_HEAD(&c->clients, cl, next);
 }

@@ -16,12 +16,9 @@ static void find_blocks(struct desired *d, const struct bgpconf_input *in)
 	node_blocks_find(in->store, in->node, in->claims, &d->arena, &found, &d->problems);
 	d->blocks = arena_array(&d->arena, found.n + 1, sizeof(*d->blocks));
 	for (unsigned i = 0; i < found.n; i++) {
-		const struct object *pool = found.v[i].pool;
-		const struct prefix *cidr =
-			pool ? &((const struct spec_ippool *)pool->spec)->cidr : &found.v[i].cidr;
-
 		d->blocks[d->nblocks++] =
-			(struct ipam_block_conf){ found.v[i].cidr, *cidr, found.v[i].allocate };
+			(struct ipam_block_conf){ found.v[i].cidr, found.v[i].pool,
+						  found.v[i].allocate };
 		d->nallocate += found.v[i].allocate;
 	}
 	store_list(in->store, KIND_IPPOOL, &d->npools);

@@ -10,8 +10,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "felix/claims.h"
 #include "felix/felix_impl.h"
+#include "felix/metrics.h"
 #include "felix/plumb.h"
+#include "felix/pod_probe.h"
 #include "felix/rebuild.h"
 #include "lib/log.h"
 #include "lib/sandbox.h"
@@ -91,24 +94,49 @@ static void refuse_state_dir(struct felix *f, const struct err *err)
 	felix_set_why(f, f->journal_why, err->text);
 }
 
+/* A damaged journal (no system call failed) is made anew from the pods that are there. */
+static void mend_journal(struct felix *f, const char *boot_id, struct err *err)
+{
+	uint32_t total, ready;
+	struct err why;
+
+	if (err->code != 0)
+		return;
+	f->ipam = rebuild_journal(f->endpoints, f->links, f->endpoint_dir, f->child.fds.state_dir,
+				  boot_id, (uint64_t)time(NULL), &why);
+	if (!f->ipam) {
+		err_set(err, "%s; %s", arena_strdup(&f->child.conf->arena, err->text), why.text);
+		return;
+	}
+	endpoints_count(f->endpoints, &total, &ready);
+	log_error("ipam",
+		  "%s: %s; it was made anew from the %u interfaces of pods that are here, and the "
+		  "damaged one kept beside it",
+		  f->child.conf->state.dir, err->text, total);
+}
+
 static void start_ipam(struct felix *f)
 {
 	char boot_id[64];
-	struct err err;
+	struct err err, files;
 
-	if (f->child.fds.state_dir < 0)
+	if (f->child.fds.state_dir >= 0) {
+		f->endpoint_dir = endpoint_files_open(f->child.fds.state_dir, &files);
+		if (f->endpoint_dir < 0)
+			log_warn("endpoints", "labels of pods will not outlive this process: %s",
+				 files.text);
+	}
+	if (f->child.fds.state_dir < 0) {
 		err_set(&err, "noded passed no state.dir");
-	else if (read_boot_id(boot_id, &err) == 0)
+	} else if (read_boot_id(boot_id, &err) == 0) {
 		f->ipam = ipam_open(f->child.fds.state_dir, boot_id, (uint64_t)time(NULL), &err);
+		if (!f->ipam)
+			mend_journal(f, boot_id, &err);
+	}
 	if (!f->ipam) {
 		err_ctx(&err, "addresses cannot be given: %s", f->child.conf->state.dir);
 		refuse_state_dir(f, &err);
 	}
-	if (f->child.fds.state_dir < 0)
-		return;
-	f->endpoint_dir = endpoint_files_open(f->child.fds.state_dir, &err);
-	if (f->endpoint_dir < 0)
-		log_warn("endpoints", "labels of pods will not outlive this process: %s", err.text);
 }
 
 static int start_routes(struct felix *f, struct err *err)
@@ -163,8 +191,9 @@ static int start(struct felix *f, struct err *err)
 	if (start_routes(f, err) < 0)
 		return -1;
 	start_bgp(f);
+	felix_start_claims(f);
 	if (f->desired)
-		felix_apply_desired(f);
+		felix_apply_desired(f, true);
 	felix_routes_dirty(f);
 	felix_start_servers(f);
 	f->up = true;
@@ -181,8 +210,7 @@ static void on_channel(void *arg, int fd)
 
 static void on_ctl_client(void *arg, int fd, bool readonly)
 {
-	(void)readonly; /* all that felix answers is reading */
-	ctl_client(((struct felix *)arg)->ctl, fd);
+	ctl_client(((struct felix *)arg)->ctl, fd, readonly);
 }
 
 /* What must forward stays: pods' routes, learned routes, blackholes. */
@@ -198,10 +226,12 @@ static const struct child_ops child_ops = {
 	.on_channel = on_channel,
 	.on_ctl_client = on_ctl_client,
 	.on_stop = on_stop,
+	.on_kube_access = felix_on_kube_access,
 };
 
 static void felix_free(struct felix *f)
 {
+	metrics_close(f->metrics);
 	cni_server_free(f->cni);
 	ctl_free(f->ctl);
 	bgp_link_free(f->bgp);
@@ -211,10 +241,13 @@ static void felix_free(struct felix *f)
 		ev_timer_stop(f->child.loop, &f->settle);
 	if (f->routes)
 		routes_free(f->routes);
-	ipam_close(f->ipam);
-	endpoints_free(f->endpoints);
+	/* The store first: what is under way there comes back to nobody. */
 	if (f->store)
 		store_close(f->store);
+	claims_free(f->claims);
+	pod_probe_free(f->probe);
+	ipam_close(f->ipam);
+	endpoints_free(f->endpoints);
 	desired_free(f->desired);
 	free(f->blackholes);
 	if (f->links)

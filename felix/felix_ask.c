@@ -4,6 +4,8 @@
 
 #include <stdlib.h>
 
+#include "felix/claims.h"
+
 enum { STATUS_LINES = 100 };
 
 /* ---- what the CNI server asks ---- */
@@ -14,6 +16,9 @@ static bool may_add(void *arg, struct err *err)
 
 	if (!f->ipam)
 		return err_set(err, "%s", f->journal_why) == 0;
+	/* A node without a block claims one. */
+	if (f->claims)
+		return true;
 	if (ipam_block_count(f->ipam) == 0)
 		return err_set(err, "%s",
 			       *f->store_why ? f->store_why
@@ -70,7 +75,38 @@ static void ctl_status(void *arg, struct m_ctl_felix *row, struct arena *arena)
 		add_text(&row->store_errors, st.errors[i]);
 	for (unsigned i = 0; f->desired && i < f->desired->problems.n; i++)
 		add_text(&row->store_errors, f->desired->problems.text[i]);
+	const char *const *lines;
+	unsigned nlines = f->claims ? claims_problems(f->claims, &lines) : 0;
+	for (unsigned i = 0; i < nlines; i++)
+		add_text(&row->store_errors, lines[i]);
 	row->policies = f->desired ? f->desired->npolicies : 0;
+}
+
+static int ctl_release(void *arg, const struct addr *a, struct err *err)
+{
+	return felix_release(arg, a, err);
+}
+
+static bool ctl_report(void *arg, struct ipam_report_conf *out, struct err *err)
+{
+	struct felix *f = arg;
+
+	if (!felix_synced(f) || !f->ipam)
+		return err_set(err, "%s",
+			       !f->ipam ? f->journal_why : "the datastore has not been read yet") ==
+		       0;
+	*out = (struct ipam_report_conf){
+		.loop = f->child.loop,
+		.store = f->store,
+		.ipam = f->ipam,
+		.endpoints = f->endpoints,
+		.links = f->links,
+		.claims = f->claims,
+		.node = f->child.node,
+		.release = ctl_release,
+		.arg = f,
+	};
+	return true;
 }
 
 void felix_start_servers(struct felix *f)
@@ -86,6 +122,10 @@ void felix_start_servers(struct felix *f)
 		.may_add = may_add,
 		.mtu = pod_mtu,
 		.arg = f,
+		.admit = felix_admit,
+		.claim = felix_claim,
+		.settle = felix_settle,
+		.leases_changed = felix_leases_changed,
 	};
 	const struct ctl_conf ctl = {
 		.loop = f->child.loop,
@@ -94,9 +134,11 @@ void felix_start_servers(struct felix *f)
 		.routes = f->routes,
 		.endpoints = f->endpoints,
 		.status = ctl_status,
+		.report = ctl_report,
 		.arg = f,
 	};
 
 	f->cni = cni_server_new(&cni, f->child.fds.cni);
 	f->ctl = ctl_new(&ctl);
+	felix_start_metrics(f);
 }

@@ -27,6 +27,9 @@ struct felix {
 	struct cni_server *cni;
 	struct bgp_link *bgp;
 	struct ctl *ctl;
+	struct claims *claims;	 /* Kubernetes only, and once there is an access */
+	struct pod_probe *probe; /* with claims */
+	struct metrics *metrics; /* NULL: not asked for, or its address is taken */
 	struct desired *desired; /* NULL until the datastore was read */
 	struct prefix addrs[2];
 	unsigned naddrs;
@@ -61,7 +64,9 @@ int felix_open_store(struct felix *f, struct ev_loop *loop, struct err *err);
 void felix_start_store(struct felix *f);
 /* The datastore, the node's addresses or its blocks changed. */
 void felix_recompute(struct felix *f);
-void felix_apply_desired(struct felix *f);
+void felix_apply_desired(struct felix *f, bool tell_bgp);
+/* The datastore has been read completely once. */
+bool felix_synced(const struct felix *f);
 /* `noded -n`: the value for exit(). */
 int felix_check_only(struct felix *f);
 /* For bgp_link: the whole configuration, once there is one. arg: struct felix. */
@@ -80,5 +85,27 @@ void felix_each_link(void *arg, void (*cb)(void *cb_arg, const struct link *l), 
 
 /* cni.sock and the control clients. */
 void felix_start_servers(struct felix *f);
+
+/* ---- felix_kube.c ---- */
+
+/* For the store: the API refused the credentials. arg: struct felix. */
+void felix_kube_unauthorized(void *arg);
+int felix_open_kube(struct felix *f, struct ev_loop *loop, const struct store_ops *ops,
+		    struct err *err);
+void felix_on_kube_access(void *arg, int fd);
+/* Needs the store and IPAM; does nothing where there are none, or another datastore. */
+void felix_start_claims(struct felix *f);
+/* For the CNI server; arg: struct felix. */
+enum cni_turn felix_admit(void *arg, struct cni_ask *ask);
+enum cni_turn felix_claim(void *arg, struct cni_ask *ask, unsigned families);
+enum cni_turn felix_settle(void *arg, struct cni_ask *ask, const struct ipam_lease *lease);
+void felix_leases_changed(void *arg);
+/* Gives the address of a pod whose interface is gone back. -1: err says why not. */
+int felix_release(struct felix *f, const struct addr *a, struct err *err);
+
+/* ---- felix_metrics.c ---- */
+
+/* The page of metrics.listen, where there is one. */
+void felix_start_metrics(struct felix *f);
 
 #endif

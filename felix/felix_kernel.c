@@ -5,6 +5,7 @@
 #include <linux/rtnetlink.h>
 #include <string.h>
 
+#include "felix/claims.h"
 #include "lib/log.h"
 
 /* Interfaces change in bursts; the node's own address is looked for once they are quiet. */
@@ -66,8 +67,11 @@ static void on_settle(struct ev_loop *loop, ev_timer *w, int revents)
 
 	(void)loop;
 	(void)revents;
-	if (felix_find_addresses(f))
+	if (felix_find_addresses(f)) {
+		if (f->claims)
+			claims_update(f->claims, f->addrs, f->naddrs);
 		felix_recompute(f);
+	}
 }
 
 static void links_changed(struct felix *f)

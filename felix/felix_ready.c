@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "felix/claims.h"
 #include "lib/log.h"
 
 unsigned felix_reasons(const struct felix *f, const char *list[FELIX_REASONS])
@@ -13,12 +14,16 @@ unsigned felix_reasons(const struct felix *f, const char *list[FELIX_REASONS])
 
 	if (*f->store_why)
 		list[n++] = f->store_why;
+	else if (f->store && !felix_synced(f))
+		list[n++] = "the Kubernetes API has not been read yet (see errors)";
 	if (*f->address_why)
 		list[n++] = f->address_why;
 	if (*f->sysctl_why)
 		list[n++] = f->sysctl_why;
 	if (*f->journal_why)
 		list[n++] = f->journal_why;
+	if (f->claims && *claims_why(f->claims))
+		list[n++] = claims_why(f->claims);
 	if (f->desired && f->desired->fatal)
 		list[n++] = "the datastore's pools or blocks contradict each other (see errors); "
 			    "the blocks of before stay in use";

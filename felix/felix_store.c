@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "felix/claims.h"
 #include "lib/log.h"
 
 /* ---- desired state ---- */
@@ -54,12 +55,13 @@ static struct desired *compute(const struct felix *f)
 		.node = f->child.node,
 		.addrs = f->addrs,
 		.naddrs = f->naddrs,
+		.claims = f->claims ? claims_blocks(f->claims) : NULL,
 	};
 
 	return desired_compute(&in);
 }
 
-void felix_apply_desired(struct felix *f)
+void felix_apply_desired(struct felix *f, bool tell_bgp)
 {
 	const struct desired *d = f->desired;
 
@@ -73,9 +75,33 @@ void felix_apply_desired(struct felix *f)
 		}
 		set_blackholes(f, d->blocks, d->nblocks);
 	}
-	if (f->bgp)
+	if (f->bgp && tell_bgp)
 		bgp_link_config(f->bgp);
 	felix_tell_ready(f);
+}
+
+/* Before the API was read: the blocks of before serve, and bgpd goes on as it was. */
+static void apply_claims(struct felix *f)
+{
+	const struct node_claims *claims = claims_blocks(f->claims);
+	struct ipam_block_conf *v = xcalloc(claims->n + 1u, sizeof(*v));
+
+	for (unsigned i = 0; i < claims->n; i++)
+		v[i] = (struct ipam_block_conf){ claims->v[i].cidr, claims->v[i].pool,
+						 claims->v[i].allocate };
+	ipam_set_blocks(f->ipam, v, claims->n);
+	set_blackholes(f, v, claims->n);
+	free(v);
+}
+
+bool felix_synced(const struct felix *f)
+{
+	struct store_status st;
+
+	if (!f->store)
+		return false;
+	store_status(f->store, &st);
+	return st.synced;
 }
 
 void felix_recompute(struct felix *f)
@@ -84,6 +110,11 @@ void felix_recompute(struct felix *f)
 
 	if (!f->store)
 		return;
+	if (!felix_synced(f)) {
+		if (f->claims)
+			apply_claims(f);
+		return;
+	}
 	f->desired = compute(f);
 	log_new_problems(was, f->desired);
 	if (f->desired->fatal && was) {
@@ -93,18 +124,26 @@ void felix_recompute(struct felix *f)
 		f->desired->bgp = was->bgp;
 		was->bgp = contradicting;
 	}
+	bool same = was && bgpconf_same(was->bgp, f->desired->bgp);
 	desired_free(was);
-	felix_apply_desired(f);
+	felix_apply_desired(f, !same);
 }
 
 static void on_store_change(void *arg)
 {
 	struct felix *f = arg;
 
+	if (f->claims)
+		claims_update(f->claims, f->addrs, f->naddrs);
 	felix_recompute(f);
+	if (f->cni)
+		cni_server_retry(f->cni);
 }
 
-static const struct store_ops store_ops = { .on_change = on_store_change };
+static const struct store_ops store_ops = {
+	.on_change = on_store_change,
+	.on_unauthorized = felix_kube_unauthorized,
+};
 
 /* ---- what bgpd is told ---- */
 
@@ -131,12 +170,13 @@ bool felix_send_config(void *arg, struct ipc *ipc)
 
 int felix_open_store(struct felix *f, struct ev_loop *loop, struct err *err)
 {
+	const struct nodeconf *conf = f->child.conf;
+
+	if (conf->datastore.kind == DATASTORE_KUBERNETES)
+		return felix_open_kube(f, loop, &store_ops, err);
 	if (f->child.fds.store_dir < 0)
-		return err_set(err,
-			       "%s: datastore: noded passed no folder: this version reads "
-			       "kind: directory alone",
-			       f->child.conf->file);
-	f->store = store_directory_open(loop, f->child.fds.store_dir, f->child.conf->datastore.path,
+		return err_set(err, "%s: datastore: noded passed no folder", conf->file);
+	f->store = store_directory_open(loop, f->child.fds.store_dir, conf->datastore.path,
 					&store_ops, f, err);
 	f->child.fds.store_dir = -1;
 	return f->store ? 0 : -1;
@@ -163,6 +203,12 @@ int felix_check_only(struct felix *f)
 	struct store_status st;
 	struct err err;
 
+	/* noded has looked at the way to the API; what lies there is not this file's. */
+	if (f->child.conf->datastore.kind == DATASTORE_KUBERNETES) {
+		child_ready(&f->child, true, "");
+		ipc_flush(f->child.noded);
+		return 0;
+	}
 	if (felix_open_store(f, NULL, &err) < 0)
 		child_fatal(&f->child, err.text);
 	f->desired = compute(f);
@@ -179,15 +225,20 @@ int felix_check_only(struct felix *f)
 
 void felix_start_store(struct felix *f)
 {
+	bool directory = f->child.conf->datastore.kind == DATASTORE_DIRECTORY;
 	struct arena arena = { 0 };
 	struct err err;
 
 	if (felix_open_store(f, f->child.loop, &err) < 0) {
-		if (f->child.restarts == 0)
+		if (f->child.restarts == 0 && directory)
 			child_fatal(&f->child, err.text);
 		felix_set_why(f, f->store_why, err.text);
 		return;
 	}
+	felix_set_why(f, f->store_why, "");
+	/* An API is read while the rest starts. */
+	if (!felix_synced(f))
+		return;
 	f->desired = compute(f);
 	if (f->desired->fatal && f->child.restarts == 0)
 		child_fatal(&f->child, all_problems(f, f->desired, &arena));

@@ -4,17 +4,22 @@ felix_libkernel_a_SOURCES = felix/links.c felix/links_select.c felix/links.h fel
 	felix/routes_nl.h felix/routes_core.c felix/routes_nh.c felix/routes_core.h felix/routes_impl.h \
 	felix/routes.h
 felix_libkernel_a_CPPFLAGS = $(AM_CPPFLAGS) $(MNL_CFLAGS)
-felix_libfelix_a_SOURCES = felix/bgpconf.c felix/bgpconf_peers.c felix/bgpconf_impl.h felix/bgpconf.h \
-	felix/blocks.c felix/blocks.h
-felix_libfelix_a_CPPFLAGS = $(AM_CPPFLAGS) $(MNL_CFLAGS)
+felix_libfelix_a_SOURCES = felix/bgpconf.c felix/bgpconf_peers.c felix/bgpconf_secret.c felix/bgpconf_impl.h felix/bgpconf.h \
+	felix/services.c felix/services.h \
+	felix/blocks.c felix/blocks.h felix/ippools.c felix/ippools.h
+felix_libfelix_a_CPPFLAGS = $(AM_CPPFLAGS) $(MNL_CFLAGS) $(MICROHTTPD_CFLAGS)
 pkglibexec_PROGRAMS += felix/felix
 felix_felix_SOURCES = felix/main.c
 felix_felix_CPPFLAGS = $(AM_CPPFLAGS) $(MNL_CFLAGS)
 felix_felix_LDFLAGS = $(AM_LDFLAGS) $(SEL_PIE_LDFLAGS)
 felix_felix_LDADD = felix/libfelix.a felix/libkernel.a ipam/libipam.a store/libstore.a $(LIB_NL) \
-	$(LIB_LOOP) $(YAML_LIBS) $(MNL_LIBS) $(CRYPTO_LIBS) $(EV_LIBS)
+	$(LIB_LOOP) $(YAML_LIBS) $(MNL_LIBS) $(CRYPTO_LIBS) $(MICROHTTPD_LIBS) $(CURL_LIBS) $(JSON_LIBS) \
+	$(EV_LIBS)
 felix_libfelix_a_SOURCES += felix/endpoints.c felix/endpoint_files.c felix/endpoints.h \
 	felix/cni_server.c felix/cni_work.c felix/cni_spool.c felix/cni_impl.h felix/cni_server.h \
 	felix/bgp_link.c felix/bgp_link.h felix/ctl.c felix/ctl.h felix/desired.c felix/desired.h \
 	felix/rebuild.c felix/rebuild.h felix/felix.c felix/felix.h \
-	felix/felix_impl.h felix/felix_ready.c felix/felix_store.c felix/felix_kernel.c felix/felix_ask.c
+	felix/felix_impl.h felix/felix_ready.c felix/felix_store.c felix/felix_kernel.c felix/felix_ask.c \
+	felix/metrics.c felix/metrics.h felix/felix_metrics.c \
+	felix/felix_kube.c felix/claims.c felix/claims_node.c felix/claims_leases.c felix/claims.h \
+	felix/claims_impl.h felix/pod_probe.c felix/pod_probe.h felix/ipam_report.c felix/ipam_report.h felix/state_file.c felix/state_file.h

@@ -35,6 +35,9 @@ struct plumb_result {
 void plumb_host_ifname(const char *namespace_, const char *pod, const char *container_id,
 		       const char *ifname, char out[PLUMB_IFNAME]);
 
+/* What every pod's default route goes through: 169.254.1.1; fe80::ecee:eeff:feee:eeee. */
+struct addr plumb_gateway(enum family fam);
+
 /* Is this socket's netns our own (the host's)? 1 yes, 0 no, -1 not a netlink socket of a netns. */
 int plumb_is_own_netns(int pod_sock, struct err *err);
 

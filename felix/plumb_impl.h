@@ -38,8 +38,6 @@ void plumb_step_address(struct plumb_steps *s, uint32_t ifindex, const struct ad
 void plumb_step_neigh(struct plumb_steps *s, uint32_t ifindex, const struct addr *a,
 		      const uint8_t mac[6]);
 
-struct addr plumb_gateway(enum family fam); /* 169.254.1.1; fe80::ecee:eeff:feee:eeee */
-
 /* Configures the pod's end through the pod's socket. */
 int plumb_pod(struct nl *pod, const struct plumb_link *link, const struct plumb_request *rq,
 	      struct err *err);

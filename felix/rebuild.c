@@ -2,6 +2,7 @@
 
 #include "felix/rebuild.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "felix/plumb.h"
@@ -151,4 +152,54 @@ void rebuild_from_files(struct endpoints *t, const struct links *links, int dir)
 		 "the journal cannot be used; %u pods found by their files and interfaces "
 		 "go on forwarding",
 		 total);
+}
+
+struct orphan {
+	const struct endpoints *t;
+	char name[PLUMB_IFNAME];
+};
+
+static void find_orphan(void *arg, const struct link *l)
+{
+	struct orphan *o = arg;
+
+	if (strncmp(l->name, "cali", 4) == 0 && !endpoints_by_host(o->t, l->name, NULL))
+		snprintf(o->name, sizeof(o->name), "%s", l->name);
+}
+
+static int adopt_all(struct ipam *ipam, struct endpoints *t, uint64_t now, struct err *err)
+{
+	for (struct endpoint *ep = endpoints_first(t); ep; ep = TAILQ_NEXT(ep, next)) {
+		struct ipam_owner o = endpoint_owner(ep);
+
+		if (ipam_adopt(ipam, &o, ep->addrs, ep->naddrs, ep->host, now, err) != IPAM_OK)
+			return err_ctx(err, "container %s", ep->container_id);
+	}
+	return 0;
+}
+
+struct ipam *rebuild_journal(struct endpoints *t, const struct links *links, int dir, int state_dir,
+			     const char *boot_id, uint64_t now, struct err *err)
+{
+	struct orphan orphan = { .t = t };
+	struct ipam *ipam;
+
+	if (dir >= 0)
+		rebuild_from_files(t, links, dir);
+	links_each(links, find_orphan, &orphan);
+	if (*orphan.name) {
+		err_set(err,
+			"it cannot be made anew, for nothing says who has interface %s: drain the "
+			"node's pods, then move the journal away",
+			orphan.name);
+		return NULL;
+	}
+	if (ipam_set_aside(state_dir, err) < 0)
+		return NULL;
+	ipam = ipam_open(state_dir, boot_id, now, err);
+	if (ipam && adopt_all(ipam, t, now, err) < 0) {
+		ipam_close(ipam);
+		return NULL;
+	}
+	return ipam;
 }

@@ -17,4 +17,10 @@ void rebuild_endpoints(struct endpoints *t, struct ipam *ipam, const struct link
  * forwarding. Their addresses are not known to IPAM. */
 void rebuild_from_files(struct endpoints *t, const struct links *links, int dir);
 
+/* The journal is damaged: it is set aside, and a new one begins with the endpoints whose files and
+ * links are there. NULL: err says why not: a pod's link without a file would have its address given
+ * twice. Nothing has changed then. */
+struct ipam *rebuild_journal(struct endpoints *t, const struct links *links, int dir, int state_dir,
+			     const char *boot_id, uint64_t now, struct err *err);
+
 #endif

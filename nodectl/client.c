@@ -7,7 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { TIMEOUT_MS = 5000 };
+/* What felix must ask the API first takes as long as the API does. */
+enum { TIMEOUT_MS = 5000, API_TIMEOUT_MS = 40000 };
 
 static const char *const target_names[] = {
 	[CTL_NODED] = "noded",
@@ -51,19 +52,19 @@ static int connect_to(const char *rundir, bool also_readonly, struct err *err)
 }
 
 /* Reads rows up to the END. */
-static enum answer read_rows(int fd, const char *who, struct arena *arena, row_fn *on_row,
-			     void *arg, struct err *err)
+static enum answer read_rows(int fd, const char *who, int timeout, struct arena *arena,
+			     row_fn *on_row, void *arg, struct err *err)
 {
 	struct msg m;
 	int rc;
 
 	for (;;) {
-		rc = ipc_sync_recv(fd, arena, &m, TIMEOUT_MS, err);
+		rc = ipc_sync_recv(fd, arena, &m, timeout, err);
 		if (rc < 0 && err->code == ETIMEDOUT)
 			err_set(err,
 				"%s does not answer within %d s; its log says more "
 				"(journalctl -u selvage)",
-				who, TIMEOUT_MS / 1000);
+				who, timeout / 1000);
 		else if (rc < 0)
 			err_ctx(err, "%s", who);
 		else if (!rc)
@@ -100,7 +101,9 @@ static enum answer ask(const char *rundir, enum ctl_target target, const struct 
 			return ANSWER_UNREACHABLE;
 		}
 	}
-	a = read_rows(fd, target_names[target], arena, on_row, arg, err);
+	a = read_rows(fd, target_names[target],
+		      query && query->what >= CTL_IPAM_ALL ? API_TIMEOUT_MS : TIMEOUT_MS, arena,
+		      on_row, arg, err);
 	close(fd);
 	return a;
 }
@@ -156,7 +159,7 @@ enum answer ctl_command(const char *rundir, enum msg_type type, const void *body
 	if (fd < 0)
 		return a;
 	if (!ipc_sync_send(fd, type, body, NULL, 0, err))
-		a = read_rows(fd, "noded", &arena, no_row, NULL, err);
+		a = read_rows(fd, "noded", TIMEOUT_MS, &arena, no_row, NULL, err);
 	arena_free(&arena);
 	close(fd);
 	return a;

@@ -48,6 +48,8 @@ int cmd_status(struct call *c);
 int cmd_peers(struct call *c);
 int cmd_routes(struct call *c);
 int cmd_ipam_show(struct call *c);
+int cmd_ipam_check(struct call *c);
+int cmd_ipam_release(struct call *c);
 int cmd_endpoints(struct call *c);
 int cmd_log(struct call *c);
 int cmd_version(struct call *c);

@@ -39,6 +39,12 @@ void rows_keep(void *arg, const struct msg *row)
 	case M_CTL_BLOCK:
 		keep(&r->blocks, row->body);
 		break;
+	case M_CTL_NODE_USE:
+		keep(&r->nodes, row->body);
+		break;
+	case M_CTL_ISSUE:
+		keep(&r->issues, row->body);
+		break;
 	case M_CTL_ENDPOINT:
 		keep(&r->endpoints, row->body);
 		break;
@@ -54,4 +60,6 @@ void rows_free(struct rows *r)
 	free(r->pools.v);
 	free(r->blocks.v);
 	free(r->endpoints.v);
+	free(r->nodes.v);
+	free(r->issues.v);
 }

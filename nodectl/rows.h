@@ -18,7 +18,7 @@ struct rows {
 	const struct m_ctl_node *node;	 /* NULL where noded was not asked or did not say */
 	const struct m_ctl_bgp *bgp;	 /* NULL: bgpd did not answer */
 	const struct m_ctl_felix *felix; /* NULL: felix did not answer */
-	struct row_list daemons, peers, pools, blocks, endpoints;
+	struct row_list daemons, peers, pools, blocks, endpoints, nodes, issues;
 	const char *bgpd_error, *felix_error; /* why it did not answer, or NULL */
 };
 
@@ -52,6 +52,14 @@ void route_to_table(struct table *t, const struct m_ctl_route *route);
 /* --- ipam --- */
 struct json_object *ipam_to_json(const struct rows *r); /* {pools, blocks} */
 void ipam_to_text(const struct out *to, const struct rows *r, unsigned indent);
+/* The same with every node's share, and which pools end soon. */
+struct json_object *ipam_all_to_json(const struct rows *r);
+void ipam_all_to_text(const struct out *to, const struct rows *r);
+struct json_object *issues_to_json(const struct rows *r);
+/* released: this is the answer to `ipam release`. */
+void issues_to_text(const struct out *to, const struct rows *r, bool released);
+/* Findings that are still there. */
+unsigned issues_open(const struct rows *r);
 
 /* --- endpoints --- */
 struct json_object *endpoints_to_json(const struct rows *r);

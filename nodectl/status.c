@@ -39,7 +39,7 @@ static bool is_running(const struct m_ctl_daemon *d)
 	return !strcmp(d->state, "running");
 }
 
-/* noded's own row only sums up the others: it speaks where they are silent. */
+/* noded's own row may only sum up the others: then it speaks where they are silent. */
 static void daemon_reasons(struct reasons *list, const struct rows *r)
 {
 	const struct m_ctl_daemon *noded = NULL;
@@ -59,7 +59,7 @@ static void daemon_reasons(struct reasons *list, const struct rows *r)
 	if (r->felix && !r->felix->ready)
 		for (uint32_t i = 0; i < r->felix->reasons.n; i++)
 			add_reason(list, "felix", r->felix->reasons.v[i].text);
-	if (!list->list.n && noded && !noded->ready)
+	if (noded && !noded->ready && (!list->list.n || strcmp(noded->reason, CTL_REASON_DAEMON)))
 		add_reason(list, "noded", noded->reason[0] ? noded->reason : "is not ready");
 }
 

@@ -189,6 +189,18 @@ static bool same_gateway(const struct rib *rib, const uint32_t *nh, unsigned n, 
 	return false;
 }
 
+static bool kept_out(const struct rib *rib, unsigned f, const struct node *node)
+{
+	struct prefix p;
+	if (!rib->nkeep_out)
+		return false;
+	table_prefix(&rib->tab[f], node, &p);
+	for (uint32_t k = 0; k < rib->nkeep_out; k++)
+		if (prefix_covers(&rib->keep_out[k], &p))
+			return true;
+	return false;
+}
+
 /* The group that this prefix should have in the kernel; 0: none. */
 static uint32_t choose(struct rib *rib, unsigned f, uint32_t i)
 {
@@ -198,7 +210,7 @@ static uint32_t choose(struct rib *rib, unsigned f, uint32_t i)
 		return 0;
 	struct node *node = table_node(&rib->tab[f], i);
 	nh[0] = attr_at(&rib->attrs, best)->nh;
-	if (!nh[0])
+	if (!nh[0] || kept_out(rib, f, node))
 		return 0;
 	unsigned n = 1, max = rib->global.max_paths;
 	max = max < 1 ? 1 : max > MAX_MEMBERS ? MAX_MEMBERS : max;

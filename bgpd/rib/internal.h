@@ -171,6 +171,8 @@ struct rib {
 	uint32_t local_attr[ORIGIN_KINDS];
 	struct m_bgp_pool *pools;
 	uint32_t npools;
+	struct prefix *keep_out;
+	uint32_t nkeep_out;
 	struct raw_entry *raw; /* [RAW_CACHE] */
 	struct encoder *enc;
 	struct rib_limits limits;

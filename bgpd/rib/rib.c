@@ -131,6 +131,7 @@ void rib_free(struct rib *rib)
 	for (unsigned k = 0; k < ORIGIN_KINDS; k++)
 		free(rib->origin[k].v);
 	free(rib->pools);
+	free(rib->keep_out);
 	free(rib->raw);
 	free(rib->peers);
 	free(rib->dead.v);
@@ -210,9 +211,19 @@ static void renew_local(struct rib *rib)
 	}
 }
 
+static bool same_global(const struct rib_global *a, const struct rib_global *b)
+{
+	return a->asn == b->asn && a->router_id == b->router_id && a->cluster_id == b->cluster_id &&
+	       a->export_mode == b->export_mode && a->install == b->install &&
+	       a->require_policy == b->require_policy && a->max_paths == b->max_paths;
+}
+
 void rib_set_global(struct rib *rib, const struct rib_global *global)
 {
 	struct rib_global old = rib->global;
+	/* A configuration comes with every change of a service's endpoints. */
+	if (same_global(&old, global))
+		return;
 	rib->global = *global;
 	if (old.asn != global->asn || old.router_id != global->router_id ||
 	    old.cluster_id != global->cluster_id || old.require_policy != global->require_policy) {
@@ -226,13 +237,41 @@ void rib_set_global(struct rib *rib, const struct rib_global *global)
 	sweep_all(rib);
 }
 
+static bool same_pools(const struct rib *rib, const struct m_bgp_pool *pools, unsigned n)
+{
+	if (n != rib->npools)
+		return false;
+	for (unsigned k = 0; k < n; k++)
+		if (!prefix_eq(&rib->pools[k].cidr, &pools[k].cidr) ||
+		    rib->pools[k].disable_export != pools[k].disable_export)
+			return false;
+	return true;
+}
+
 void rib_set_pools(struct rib *rib, const struct m_bgp_pool *pools, unsigned n)
 {
+	if (same_pools(rib, pools, n))
+		return;
 	free(rib->pools);
 	rib->pools = n ? xmalloc(n * sizeof(*pools)) : NULL;
 	if (n)
 		memcpy(rib->pools, pools, n * sizeof(*pools));
 	rib->npools = n;
+	sweep_all(rib);
+}
+
+void rib_keep_out(struct rib *rib, const struct prefix *p, unsigned n)
+{
+	bool same = n == rib->nkeep_out;
+	for (unsigned k = 0; k < n && same; k++)
+		same = prefix_eq(&rib->keep_out[k], &p[k]);
+	if (same)
+		return;
+	free(rib->keep_out);
+	rib->keep_out = n ? xmalloc(n * sizeof(*p)) : NULL;
+	if (n)
+		memcpy(rib->keep_out, p, n * sizeof(*p));
+	rib->nkeep_out = n;
 	sweep_all(rib);
 }
 

@@ -63,6 +63,8 @@ void rib_set_global(struct rib *rib, const struct rib_global *global);
 /* What this node originates, whole set; the difference is announced and withdrawn. */
 void rib_originate(struct rib *rib, enum origin_kind kind, const struct prefix *p, unsigned n);
 void rib_set_pools(struct rib *rib, const struct m_bgp_pool *pools, unsigned n);
+/* Networks whose learned routes, they and what lies inside, are not installed; whole set. */
+void rib_keep_out(struct rib *rib, const struct prefix *p, unsigned n);
 
 /* ---- peers ---- */
 

@@ -5,6 +5,11 @@ sysusersdir = $(prefix)/lib/sysusers.d
 # The name that sysusers.d wants is given at installation.
 examplesdir = $(docdir)/examples
 dist_examples_DATA = etc/node.yaml etc/10-selvage.conflist
+# Definitions, rights and an example for a Kubernetes cluster.
+kubernetesdir = $(pkgdatadir)/kubernetes
+dist_kubernetes_DATA = etc/kubernetes/crds.yaml etc/kubernetes/rbac.yaml \
+	etc/kubernetes/admission.yaml etc/kubernetes/kubeadm-example.yaml
+dist_kubernetes_SCRIPTS = etc/kubernetes/node-kubeconfig.sh
 EXTRA_DIST += etc/selvage.service.in etc/selvage.sysusers
 CLEANFILES += etc/selvage.service
 

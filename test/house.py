@@ -16,18 +16,21 @@ ROOMS = {
 }
 # Library header -> where it may be included.
 LIBRARIES = {
-    r"curl/": [r"^store/kube"],
+    r"curl/": [r"^store/kube_http"],
     r"json-c/|json\.h|json_object\.h": [r"^store/", r"^cni/", r"^nodectl/"],
     r"yaml\.h": [r"^lib/yaml\.c$", r"^store/directory"],
     r"libmnl/": [r"^lib/nl", r"^felix/"],
     r"libnftnl/": [r"^lib/nl", r"^felix/"],
-    r"ev\.h": [r"^lib/(ipc|child|nl_events)\.[ch]$", r"^store/directory", r"^bgpd/[^/]*$",
+    r"microhttpd\.h": [r"^felix/metrics\.c$"],
+    r"ev\.h": [r"^lib/(ipc|child|nl_events)\.[ch]$", r"^store/(directory|kube)", r"^bgpd/[^/]*$",
                r"^felix/", r"^noded/"],
 }
 # Pure: no loop, socket, clock, file or process.
 PURE = [r"^bgpd/wire/", r"^bgpd/rib/", r"^bgpd/fsm\.", r"^bgpd/collision\.", r"^bgpd/config_diff\.",
-        r"^ipam/(block|blocks_compute|journal_format)\.", r"^lib/(bytes|prefix|msg|msg_table|node|schema|"
-        r"selector|yaml|arena|err)\.", r"^felix/(bgpconf|blocks|routes_diff)\.", r"^store/(model|check)",
+        r"^ipam/(block|blocks_compute|journal_format|sync|sync_\w+|collect|collect_\w+)\.",
+        r"^lib/(bytes|prefix|msg|msg_table|node|schema|"
+        r"selector|yaml|arena|err|kubeconfig|kube_access|kube_impl|ipamobj)\.", r"^felix/(bgpconf(_peers|_secret)?|blocks|services|ippools|routes_diff)\.", r"^store/(model|check|backoff|kube_path|kube_http_error|"
+        r"reflector|json_split|pods|ipamobj_json)",
         r"^noded/backoff\."]
 PURE_HEADERS = re.compile(
     r"^(ev\.h|sys/socket\.h|time\.h|sys/time\.h|fcntl\.h|unistd\.h|sys/timerfd\.h|poll\.h|"

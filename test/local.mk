@@ -11,6 +11,8 @@ include test/unit/bgpd.mk
 include test/unit/felix.mk
 include test/unit/ipam.mk
 include test/unit/store.mk
+include test/unit/kube_http.mk
+include test/unit/scale.mk
 include test/unit/cni.mk
 include test/unit/nodectl.mk
 include test/fuzz/local.mk
@@ -23,4 +25,15 @@ EXTRA_DIST += test/unit/unit.h test/house.py test/run.py test/lab/lab.py test/la
 	test/lab/nodes.py test/lab/demo.py test/lab/transfer.py test/lab/rawbgp.py \
 	test/net/nettest.py test/net/test_fabric.py test/net/test_interop.py \
 	test/net/test_privilege.py test/net/test_bad_input.py test/net/test_malformed.py \
-	test/net/test_cni.py test/bench/bench.py .ci/run
+	test/lab/cluster.py test/api/test_node.py test/net/test_cni.py test/net/test_services.py test/bench/bench.py .ci/run
+EXTRA_DIST += test/api/manifests.py test/api/realapi.py test/api/replay.py test/api/replay_rows.py \
+	test/api/test_manifests.py
+# The suite's Kubernetes API server, and the tests that prove it.
+EXTRA_DIST += test/api/apiserver.py test/api/apiserver_auth.py test/api/apiserver_control.py \
+	test/api/apiserver_discovery.py test/api/apiserver_fault.py test/api/apiserver_generate.py \
+	test/api/apiserver_http.py test/api/apiserver_kinds.py test/api/apiserver_list.py \
+	test/api/apiserver_main.py test/api/apiserver_patch.py test/api/apiserver_rest.py \
+	test/api/apiserver_schema.py test/api/apiserver_select.py test/api/apiserver_store.py \
+	test/api/pki.py test/api/apiclient.py test/api/apitest.py test/api/test_apiserver.py \
+	test/api/test_apiserver_users.py test/api/test_apiserver_faults.py
+EXTRA_DIST += test/api/test_access.py

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Runs every suite and ends with one line over all: "N passed, N failed".
 
-    test/run.py [SUITE...]     unit fuzz clang asan net net-asan distcheck
+    test/run.py [SUITE...]     unit fuzz clang asan net api net-asan distcheck
 
 With no name, all of them. A suite that cannot run counts as failed; nothing passes unseen.
 """
@@ -163,8 +163,8 @@ def suite_asan(tally):
         make_check(tally, "asan", src, env=asan_env())
 
 
-def run_net(tally, suite, env, only=None):
-    for path in sorted(glob.glob(os.path.join(TOP, "test", "net", "test_*.py"))):
+def run_net(tally, suite, env, folder="net", only=None):
+    for path in sorted(glob.glob(os.path.join(TOP, "test", folder, "test_*.py"))):
         name = os.path.basename(path)[:-3]
         if only and name not in only:
             continue
@@ -186,8 +186,14 @@ def suite_net(tally):
     run_net(tally, "net", dict(os.environ))
 
 
+def suite_api(tally):
+    """The Kubernetes store; with KUBE_APISERVER=/path also against that real server."""
+    run_net(tally, "api", dict(os.environ), "api")
+
+
 # Under the sanitizers the fabric runs once from end to end; the rest would only take longer.
 ASAN_NET = ("test_fabric", "test_interop")
+ASAN_API = ("test_node", "test_store")
 
 
 def suite_net_asan(tally):
@@ -195,7 +201,9 @@ def suite_net_asan(tally):
     if not os.path.exists(os.path.join(src, "noded", "noded")):
         src = copied(tally, "net-asan", "asan", ["--enable-sanitizers"])
     if src:
-        run_net(tally, "net-asan", dict(asan_env(), SELVAGE_BUILD=src), only=ASAN_NET)
+        env = dict(asan_env(), SELVAGE_BUILD=src)
+        run_net(tally, "net-asan", env, only=ASAN_NET)
+        run_net(tally, "net-asan", env, "api", only=ASAN_API)
 
 
 def suite_distcheck(tally):
@@ -204,7 +212,7 @@ def suite_distcheck(tally):
 
 
 SUITES = {"unit": suite_unit, "fuzz": suite_fuzz, "clang": suite_clang,
-          "asan": suite_asan, "net": suite_net, "net-asan": suite_net_asan,
+          "asan": suite_asan, "net": suite_net, "api": suite_api, "net-asan": suite_net_asan,
           "distcheck": suite_distcheck}
 
 

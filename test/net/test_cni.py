@@ -225,6 +225,105 @@ def block_exhausted(lab, node):
         full.stop()
 
 
+CHOICE = """apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: plain}
+spec: {cidr: 10.251.0.0/24, blockSize: 28}
+---
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: plain6}
+spec: {cidr: "fd00:251::/64", blockSize: 124}
+---
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: red}
+spec: {cidr: 10.252.0.0/24, blockSize: 28, namespaceSelector: team == "red"}
+---
+apiVersion: projectcalico.org/v3
+kind: IPPool
+metadata: {name: manual}
+spec: {cidr: 10.253.0.0/24, blockSize: 28, assignmentMode: Manual}
+---
+apiVersion: projectcalico.org/v3
+kind: BlockAffinity
+metadata: {name: n3-manual}
+spec: {node: n3, cidr: 10.253.0.16/28, state: confirmed}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: reds, labels: {team: red}}
+---
+apiVersion: v1
+kind: Namespace
+metadata:
+  name: manuals
+  annotations: {cni.projectcalico.org/ipv4pools: '["manual"]',
+                cni.projectcalico.org/ipFamilies: '["IPv4"]'}
+---
+"""
+
+
+@case
+def pools_by_namespace_annotation_and_configuration(lab, node):
+    """Which pool gives the address: selectors, annotations of namespace and pod, the conflist."""
+    here = Node(lab, "n3", 64514, ["10.7.2.2/24"], lab.mkdir("choice.d"))
+    lab.add_ns("n3")
+    lab.link("n3", "eth0", "tor", "n3", ["10.7.2.2/24"], ["10.7.2.1/24"])
+    lab.write("choice.d/a.yaml", CHOICE + BGPCONF)
+    here.start()
+    count = iter(range(100))
+
+    def add(namespace="default", notes=None, ipam=None, check=True):
+        pod = Pod(here, f"ch{next(count)}", namespace)
+        conf = pod.conf(ipam=dict({"type": "selvage-ipam"}, **(ipam or {})))
+        if notes:
+            conf["runtimeConfig"] = {"io.kubernetes.cri.pod-annotations": {
+                "cni.projectcalico.org/" + k: v for k, v in notes.items()}}
+        code, out = pod.cni("ADD", conf, check=check)
+        if code:
+            return out
+        got = sorted(i["address"].rsplit("." if "." in i["address"] else "::", 1)[0]
+                     for i in out["ips"])
+        pod.delete()
+        return got
+
+    try:
+        expect_eq(add(), ["10.251.0", "fd00:251"], "a pod of any namespace")
+        expect_eq(add(notes={"ipv4pools": '["red"]'}), ["10.252.0", "fd00:251"],
+                  "past the selector by annotation")
+        expect_eq(add("manuals"), ["10.253.0"], "its namespace's annotations")
+        expect_eq(add("manuals", {"ipFamilies": '["IPv6"]'}), ["fd00:251"], "the pod's wins")
+        expect_eq(add(ipam={"assign_ipv4": "true", "assign_ipv6": "false"}), ["10.251.0"],
+                  "assign_ipv6 false")
+        expect_eq(add(ipam={"ipv4_pools": ["10.252.0.0/24"]}), ["10.252.0", "fd00:251"],
+                  "ipv4_pools")
+        expect_eq(add(notes={"ipAddrs": '["10.253.0.20"]'}), ["10.253.0"], "ipAddrs")
+        # Where two pools may serve, the first by name has room; a red pod may have either.
+        lab.write("choice.d/b.yaml", "apiVersion: projectcalico.org/v3\nkind: IPPool\nmetadata: "
+                  "{name: aa-red}\nspec: {cidr: 10.254.0.0/24, blockSize: 28, "
+                  "namespaceSelector: team == 'red'}\n")
+        wait_for("the new pool's block", lambda: len(used(here)) == 5, 5)
+        expect_eq(add("reds"), ["10.254.0", "fd00:251"], "a red pod")
+        expect_eq(add(), ["10.251.0", "fd00:251"], "no other")
+        for notes, word in (({"ipv4pools": '["nope"]'}, "no such IPPool"),
+                            ({"ipv4pools": "plain"}, "JSON list"),
+                            ({"ipAddrsNoIpam": '["10.251.0.3"]'}, "ipAddrsNoIpam")):
+            out = add(notes=notes, check=False)
+            expect(out["code"] == 7 and word in out["msg"], f"{notes}: {out}")
+        out = add(notes={"ipAddrs": '["192.0.2.1"]'}, check=False)
+        expect(out["code"] == 102 and "no IPPool" in out["msg"], str(out))
+        expect_eq((sum(used(here)), here.ctl("endpoints")), (0, []), "nothing is left")
+        pod = Pod(here, "mac")
+        _, out = pod.cni("ADD", pod.conf(runtimeConfig={"io.kubernetes.cri.pod-annotations": {
+            "cni.projectcalico.org/hwAddr": "02:11:22:33:44:55"}}))
+        expect_eq([i["mac"] for i in out["interfaces"] if i.get("sandbox")], ["02:11:22:33:44:55"],
+                  "hwAddr")
+        pod.delete()
+    finally:
+        here.stop()
+
+
 @case
 def felix_killed_during_adds(lab, node):
     """SIGKILL of felix under ADDs: every answer given holds, no address twice, nothing leaks."""

@@ -1,4 +1,5 @@
-CONF_TESTS = test/unit/test_yaml test/unit/test_schema test/unit/test_nodeconf test/unit/test_selector
+CONF_TESTS = test/unit/test_yaml test/unit/test_schema test/unit/test_nodeconf test/unit/test_selector \
+	test/unit/test_kubeconfig
 check_PROGRAMS += $(CONF_TESTS)
 TESTS += $(CONF_TESTS)
 test_unit_test_yaml_SOURCES = test/unit/test_yaml.c
@@ -13,3 +14,6 @@ test_unit_test_nodeconf_LDADD = $(LIB_CONF) $(YAML_LIBS) $(CHECK_LIBS)
 test_unit_test_selector_SOURCES = test/unit/test_selector.c
 test_unit_test_selector_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_unit_test_selector_LDADD = $(LIB_CONF) $(YAML_LIBS) $(CHECK_LIBS)
+test_unit_test_kubeconfig_SOURCES = test/unit/test_kubeconfig.c
+test_unit_test_kubeconfig_CPPFLAGS = $(UNIT_CPPFLAGS)
+test_unit_test_kubeconfig_LDADD = $(LIB_CONF) $(YAML_LIBS) $(CHECK_LIBS)

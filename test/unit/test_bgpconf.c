@@ -65,7 +65,7 @@ static struct bgpconf *compile(const char *resources, const char *yaml)
 	prefix_parse("10.0.0.1/24", &addrs[0]);
 	prefix_parse("fd00::1/64", &addrs[1]);
 	open_store(resources, yaml);
-	const struct bgpconf_input in = { store, conf, "n1", addrs, 2 };
+	const struct bgpconf_input in = { store, conf, "n1", addrs, 2, NULL };
 	struct bgpconf *c = bgpconf_compile(&in);
 
 	/* Nothing in it is borrowed. */
@@ -157,7 +157,7 @@ START_TEST(router_id)
 	/* A node without IPv4: its name makes one, never 0, and two names two. */
 	prefix_parse("fd00::1/64", &v6);
 	open_store("", "");
-	struct bgpconf_input in = { store, conf, "n1", &v6, 1 };
+	struct bgpconf_input in = { store, conf, "n1", &v6, 1, NULL };
 	struct bgpconf *c1 = bgpconf_compile(&in);
 
 	in.node = "n2";
@@ -325,7 +325,7 @@ START_TEST(peers_left_out)
 		{ "peerIP: 'fe80::1', asNumber: 1",
 		  "spec.peerIP is link-local; name its interface" },
 		{ "peerIP: 10.0.0.9, asNumber: 1, password: {secretKeyRef: {name: s, key: k}}",
-		  "spec.password: a directory has no secrets" },
+		  "spec.password: Secret \"s\"" },
 		{ "peerIP: 10.0.0.9, asNumber: 1, filters: [f]", "spec.filters: this version" },
 		{ "localWorkloadSelector: all()", "spec.localWorkloadSelector: this version" },
 		/* Not about this node: no word. */
@@ -468,7 +468,7 @@ START_TEST(reflector)
 	open_store(RACK PEER("p", "nodeSelector: all(), peerSelector: has(rr)")
 			   PEER("tor", "peerIP: 10.0.0.254, asNumber: 65000"),
 		   "");
-	const struct bgpconf_input in = { store, conf, "r1", &addr, 1 };
+	const struct bgpconf_input in = { store, conf, "r1", &addr, 1, NULL };
 	struct bgpconf *c = bgpconf_compile(&in);
 
 	ck_assert_uint_eq(c->begin.cluster_id, 0xf4000001);
@@ -495,22 +495,26 @@ START_TEST(origins_and_pools)
 						"serviceLoadBalancerIPs: [{cidr: 192.0.2.0/24}]"),
 		"");
 
-	ck_assert_uint_eq(c->norigins, 2);
+	ck_assert_uint_eq(c->norigins, 3);
 	ck_assert_int_eq(c->origins[0].kind, ORIGIN_BLOCK);
 	ck_assert_uint_eq(c->origins[0].prefixes.n, 1);
 	prefix_is(&c->origins[0].prefixes.v[0], "10.1.3.0/26");
 	ck_assert_int_eq(c->origins[1].kind, ORIGIN_SERVICE);
 	ck_assert_uint_eq(c->origins[1].prefixes.n, 2);
+	ck_assert_int_eq(c->origins[2].kind, ORIGIN_KEEP_OUT);
+	ck_assert_uint_eq(c->origins[2].prefixes.n, 2);
 	ck_assert_uint_eq(c->npools, 1);
 	ck_assert_uint_eq(c->pools[0].pools.n, 2);
 	ck_assert(!c->pools[0].pools.v[0].disable_export);
 	ck_assert(c->pools[0].pools.v[1].disable_export);
 	bgpconf_free(c);
 	c = compile(
-		LABELLED("Node", "n1", "node.kubernetes.io/exclude-from-external-load-balancers: ''") "---\n" BGPC(
+		LABELLED("Node", "n1", "node.kubernetes.io/exclude-from-external-load-balancers: 'true'") "---\n" BGPC(
 			"default", "serviceClusterIPs: [{cidr: 10.96.0.0/12}]"),
 		"");
-	ck_assert_uint_eq(c->norigins, 0);
+	/* What others say of the range is kept out of its kernel all the same. */
+	ck_assert_uint_eq(c->norigins, 1);
+	ck_assert_int_eq(c->origins[0].kind, ORIGIN_KEEP_OUT);
 	bgpconf_free(c);
 }
 END_TEST
@@ -571,7 +575,7 @@ START_TEST(blocks_of_affinities)
 	prefix_is(&b.v[1].cidr, "10.1.9.0/26");
 	ck_assert(b.v[0].allocate);
 	ck_assert(b.v[0].export_);
-	ck_assert_str_eq(b.v[0].pool->name, "a");
+	prefix_is(&b.v[0].pool, "10.1.0.0/16");
 	prefix_is(&b.v[2].cidr, "10.3.0.0/26");
 	ck_assert(!b.v[2].allocate);
 	prefix_is(&b.v[3].cidr, "10.2.0.0/26");
@@ -625,8 +629,9 @@ START_TEST(blocks_computed)
 	ck_assert_uint_eq(problems.n, 0);
 	done();
 	b = find(POOL("a", "cidr: 10.1.0.0/16, namespaceSelector: has(x)"), "n1");
-	ck_assert_uint_eq(b.n, 0);
-	ck_assert_ptr_nonnull(strstr(problems.text[0], "does not choose pools by namespace"));
+	/* Which pods it serves is asked at each ADD (felix/ippools.h). */
+	ck_assert_uint_eq(b.n, 1);
+	ck_assert(b.v[0].allocate);
 	done();
 }
 END_TEST

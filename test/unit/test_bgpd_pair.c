@@ -258,6 +258,49 @@ START_TEST(password)
 }
 END_TEST
 
+/* An address and its key go from one peer to another: the listener keeps the key. */
+START_TEST(password_changes_hands)
+{
+	setup();
+	struct m_bgp_peer *first = &a.peers[0], *second = lab_peer(&a, 3);
+	const struct m_bgp_peer to_b = *first, to_none = *second;
+	first->address = to_none.address;
+	second->address = to_b.address;
+	second->asn = to_b.asn;
+	second->password = b.peers[0].password = "s3cret";
+	/* Only b connects, so that it is a's listener that has to know the key. */
+	first->passive = second->passive = true;
+	go();
+	ck_assert(lab_until(loop, exchanged, NULL, 8000));
+	first->address = to_b.address;
+	first->asn = to_b.asn;
+	first->password = "s3cret";
+	second->address = to_none.address;
+	second->asn = to_none.asn;
+	second->password = "";
+	lab_configure(&a);
+	ck_assert(lab_until(loop, down, &b, 3000));
+	ck_assert(lab_until(loop, exchanged, NULL, 12000));
+}
+END_TEST
+
+/* There is no key for an address that is not known: nobody gets in without one. */
+START_TEST(password_without_an_address)
+{
+	setup();
+	a.peers[0].address = (struct addr){ 0 };
+	a.peers[0].interface = "eth0";
+	a.peers[0].password = "s3cret";
+	go();
+	lab_run(loop, 300);
+	ck_assert(a.b->peers->unkeyed);
+	a.peers[0].password = "";
+	lab_configure(&a);
+	lab_run(loop, 300);
+	ck_assert(!a.b->peers->unkeyed);
+}
+END_TEST
+
 START_TEST(ttl_security)
 {
 	setup();
@@ -450,5 +493,6 @@ END_TEST
 UNIT_MAIN("bgpd_pair", both_families_in_one_session, simultaneous_start, one_side_passive,
 	  same_configuration_again, changed_peer_is_reset_others_not, removed_peer,
 	  withdrawn_origin, link_down_is_session_down, new_address_on_the_link, wrong_as,
-	  any_external_as, password, ttl_security, stop_without_graceful_restart, planned_restart,
+	  any_external_as, password, password_changes_hands, password_without_an_address,
+	  ttl_security, stop_without_graceful_restart, planned_restart,
 	  dead_peer_holds_the_end_up_for_long, felix_restarts, nodectl_asks)

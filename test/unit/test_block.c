@@ -202,7 +202,46 @@ START_TEST(freed_in_queue_order)
 }
 END_TEST
 
-UNIT_MAIN("block", all_addresses_in_order_first_and_last_included, next_leaves_it_free,
+START_TEST(foreign_ones_are_in_use_by_others)
+{
+	struct block *b = make("10.0.0.0/30");
+	struct addr a[4] = { A("10.0.0.0"), A("10.0.0.1"), A("10.0.0.2"), A("10.0.0.3") };
+	struct addr got, other = A("10.0.0.4");
+	struct block_count c;
+
+	block_set_foreign(b, &a[0], true);
+	block_set_foreign(b, &a[1], true);
+	block_set_foreign(b, &other, true);
+	ck_assert(block_foreign(b, &a[0]));
+	ck_assert(!block_foreign(b, &a[2]));
+	ck_assert(!block_foreign(b, &other));
+	ck_assert(!block_held(b, &a[0]));
+	block_count(b, 60, 1, &c);
+	ck_assert_uint_eq(c.foreign, 2);
+	ck_assert_uint_eq(c.free, 2);
+	ck_assert(take_next(b, 60, 1, &got));
+	ck_assert(addr_eq(&got, &a[2]));
+	/* Held by us and, says another, by them: counted once. */
+	block_set_foreign(b, &a[2], true);
+	block_count(b, 60, 1, &c);
+	ck_assert_uint_eq(c.held, 1);
+	ck_assert_uint_eq(c.foreign, 2);
+	block_give(b, &a[2], 1);
+	ck_assert(take_next(b, 0, 1, &got));
+	ck_assert(addr_eq(&got, &a[3]));
+	ck_assert(!block_next(b, 0, 1, &got));
+	block_set_foreign(b, &a[1], false);
+	block_set_foreign(b, &a[0], false);
+	block_set_foreign(b, &a[0], false);
+	ck_assert(take_next(b, 0, 1, &got));
+	ck_assert(addr_eq(&got, &a[1]));
+	ck_assert(take_next(b, 0, 1, &got));
+	ck_assert(addr_eq(&got, &a[0]));
+	block_free(b);
+}
+END_TEST
+
+UNIT_MAIN("block", foreign_ones_are_in_use_by_others, all_addresses_in_order_first_and_last_included, next_leaves_it_free,
 	  oldest_freed_first_after_the_cooldown, never_used_goes_before_freed,
 	  reservations_are_skipped_but_can_be_asked_for,
 	  a_clock_set_back_delays_by_one_cooldown_at_most, too_large, freed_in_queue_order)

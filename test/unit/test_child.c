@@ -45,13 +45,28 @@ static void on_ctl_client(void *arg, int fd, bool readonly)
 	close(fd);
 }
 
+/* Tells what it was given, and asks for another. */
+static void on_kube_access(void *arg, int fd)
+{
+	struct err err = { 0 };
+	struct kube_access *a = child_kube_access(fd, &err);
+	(void)arg;
+	child_ready(&child, true, a ? a->token : err.text);
+	child_kube_refresh(&child);
+	kube_access_free(a);
+	close(fd);
+}
+
 static void on_stop(void *arg)
 {
 	(void)arg;
 	child_ready(&child, false, "stopping");
 }
 
-static const struct child_ops ops = { on_channel, on_ctl_client, on_stop };
+static const struct child_ops ops = { .on_channel = on_channel,
+				      .on_ctl_client = on_ctl_client,
+				      .on_stop = on_stop,
+				      .on_kube_access = on_kube_access };
 
 static void child_main(void)
 {
@@ -59,7 +74,8 @@ static void child_main(void)
 	if (child_start(&child, "test", false, &err))
 		_exit(EXIT_REFUSED);
 	if (child.fds.nlisteners != 2 || child.fds.channel < 0 || child.fds.cni >= 0 ||
-	    strcmp(child.node, "n1") || child.restarts != 3 || child.conf->bgp.asn != 64512)
+	    child.fds.kube >= 0 || strcmp(child.node, "n1") || child.restarts != 3 ||
+	    child.conf->bgp.asn != 64512)
 		_exit(1);
 	if (child.check_only)
 		child_fatal(&child, "line one\nline two");
@@ -165,6 +181,59 @@ START_TEST(starts_serves_and_stops_on_sigterm)
 }
 END_TEST
 
+static int access_fd(const char *token)
+{
+	char text[512];
+	struct err err = { 0 };
+	size_t len;
+
+	snprintf(text, sizeof(text),
+		 "current-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\n"
+		 "clusters: [{name: k, cluster: {server: 'https://a'}}]\n"
+		 "users: [{name: u, user: {token: %s}}]\n",
+		 token);
+	struct kube_plan *p = kubeconfig_parse(text, strlen(text), "/k", NULL, &err);
+	struct kube_access *a = p ? kubeconfig_finish(p, &err) : NULL;
+
+	ck_assert_msg(a != NULL, "%s", err.text);
+	uint8_t *data = kube_access_encode(a, &len);
+	int fd = memfd_create("access", MFD_CLOEXEC);
+
+	/* The offset stays at the end, as after somebody else's reading. */
+	ck_assert(write(fd, data, len) == (ssize_t)len);
+	free(data);
+	kube_access_free(a);
+	kubeconfig_free(p);
+	return fd;
+}
+
+START_TEST(access_to_the_api_comes_and_is_asked_for)
+{
+	struct played p;
+	struct msg m;
+	struct err err;
+
+	play(&p);
+	send_init(&p, CONF, false);
+	ck_assert_int_eq(hear(&p, p.channel, &m), M_READY);
+	for (int i = 0; i < 2; i++) {
+		int fd = i ? conf_fd("nonsense") : access_fd("tok");
+
+		ck_assert(!ipc_sync_send(p.channel, M_KUBE_ACCESS, NULL, &fd, 1, &err));
+		close(fd);
+		ck_assert_int_eq(hear(&p, p.channel, &m), M_READY);
+		const char *said = ((const struct m_ready *)m.body)->reason;
+
+		ck_assert_msg(i ? strstr(said, "no access") != NULL : !strcmp(said, "tok"), "%s",
+			      said);
+		ck_assert_int_eq(hear(&p, p.channel, &m), M_KUBE_REFRESH);
+	}
+	kill(p.pid, SIGTERM);
+	ck_assert_int_eq(hear(&p, p.channel, &m), M_READY);
+	end(&p, EXIT_STARTED);
+}
+END_TEST
+
 START_TEST(ends_when_noded_is_gone)
 {
 	struct played p;
@@ -229,5 +298,6 @@ START_TEST(anything_but_init_is_refused)
 }
 END_TEST
 
-UNIT_MAIN("child", starts_serves_and_stops_on_sigterm, ends_when_noded_is_gone,
-	  a_wrong_configuration_is_told, fatal_is_told_before_the_end, anything_but_init_is_refused)
+UNIT_MAIN("child", starts_serves_and_stops_on_sigterm, access_to_the_api_comes_and_is_asked_for,
+	  ends_when_noded_is_gone, a_wrong_configuration_is_told, fatal_is_told_before_the_end,
+	  anything_but_init_is_refused)

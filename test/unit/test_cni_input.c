@@ -1,6 +1,7 @@
 /* Every way in which a runtime's call can be wrong, and what the right ones come to. */
 #include "config.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "cni/input.h"
@@ -113,6 +114,12 @@ START_TEST(configuration)
 		{ CONF(",\"mtu\":65536"), CNI_E_CONFIG, "mtu" },
 		{ CONF(",\"ipam\":{\"type\":\"host-local\"}"), CNI_E_CONFIG, "host-local" },
 		{ CONF(",\"ipam\":[]"), CNI_E_CONFIG, "ipam" },
+		{ CONF(",\"ipam\":{\"ipv4_pools\":\"a\"}"), CNI_E_CONFIG, "ipam.ipv4_pools" },
+		{ CONF(",\"ipam\":{\"ipv6_pools\":[1]}"), CNI_E_CONFIG, "ipam.ipv6_pools" },
+		{ CONF(",\"ipam\":{\"ipv6_pools\":[\"\"]}"), CNI_E_CONFIG, "ipam.ipv6_pools" },
+		{ CONF(",\"ipam\":{\"assign_ipv4\":1}"), CNI_E_CONFIG, "ipam.assign_ipv4" },
+		{ CONF(",\"ipam\":{\"assign_ipv6\":\"yes\"}"), CNI_E_CONFIG, "ipam.assign_ipv6" },
+		{ CONF(",\"ipam\":{\"assign_ipv4\":false}"), CNI_E_CONFIG, "both are false" },
 		{ CONF(",\"dns\":1"), CNI_E_CONFIG, "dns" },
 		{ CONF(",\"args\":1"), CNI_E_CONFIG, "args" },
 		{ CONF(",\"args\":{\"cni\":1}"), CNI_E_CONFIG, "args.cni" },
@@ -196,6 +203,50 @@ START_TEST(a_full_add)
 	ck_assert_str_eq(r.add.labels.v[1].value, "");
 	ck_assert_uint_eq(r.add.annotations.n, 1);
 	ck_assert_str_eq(r.add.annotations.v[0].key, "selvage.io/a");
+	cni_request_free(&r);
+}
+END_TEST
+
+START_TEST(pools_and_families)
+{
+	enum { V4 = 1 << FAM_V4, V6 = 1 << FAM_V6 };
+	static const struct {
+		const char *ipam;
+		unsigned families;
+	} rows[] = {
+		{ "{}", 0 },
+		{ "{\"assign_ipv4\":\"true\"}", V4 },
+		{ "{\"assign_ipv4\":true}", V4 },
+		{ "{\"assign_ipv6\":\"true\"}", V4 | V6 },
+		{ "{\"assign_ipv4\":\"false\",\"assign_ipv6\":\"true\"}", V6 },
+		{ "{\"assign_ipv4\":true,\"assign_ipv6\":true}", V4 | V6 },
+		{ "{\"assign_ipv4\":null,\"assign_ipv6\":false}", V4 },
+	};
+	struct cni_request r;
+	struct cni_error e;
+	char conf[256];
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		snprintf(conf, sizeof(conf), "{" BASE ",\"ipam\":%s}", rows[i].ipam);
+		ck_assert_msg(!parse(&r, &add_env, conf, &e), "%s", e.msg);
+		ck_assert_msg(r.add.families == rows[i].families, "%s: %u", conf, r.add.families);
+		ck_assert_uint_eq(r.add.ipv4_pools.n + r.add.ipv6_pools.n, 0);
+		cni_request_free(&r);
+	}
+	ck_assert_msg(!parse(&r, &add_env,
+			     CONF(",\"ipam\":{\"ipv4_pools\":[\"a\",\"10.0.0.0/8\"],"
+				  "\"ipv6_pools\":[\"c\"]},"
+				  "\"runtimeConfig\":{\"io.kubernetes.cri.pod-annotations\":"
+				  "{\"cni.projectcalico.org/ipAddrs\":\"[]\"}}"),
+			     &e),
+		      "%s", e.msg);
+	ck_assert_uint_eq(r.add.ipv4_pools.n, 2);
+	ck_assert_str_eq(r.add.ipv4_pools.v[0].text, "a");
+	ck_assert_str_eq(r.add.ipv4_pools.v[1].text, "10.0.0.0/8");
+	ck_assert_uint_eq(r.add.ipv6_pools.n, 1);
+	ck_assert_str_eq(r.add.ipv6_pools.v[0].text, "c");
+	ck_assert_uint_eq(r.add.annotations.n, 1);
+	ck_assert_str_eq(r.add.annotations.v[0].key, "cni.projectcalico.org/ipAddrs");
 	cni_request_free(&r);
 }
 END_TEST
@@ -296,6 +347,6 @@ START_TEST(errors_answer_in_the_version_asked)
 }
 END_TEST
 
-UNIT_MAIN("cni_input", environment, configuration, too_much_input, a_full_add, defaults_and_nomad,
+UNIT_MAIN("cni_input", environment, configuration, too_much_input, a_full_add, pools_and_families, defaults_and_nomad,
 	  del_needs_little, check_reads_prev_result, version_needs_nothing,
 	  errors_answer_in_the_version_asked)

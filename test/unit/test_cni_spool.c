@@ -50,7 +50,7 @@ static unsigned list(char *name, size_t size)
 
 static void put(const char *id, const char *ifname, const char *network)
 {
-	struct m_cni_del del = { id, ifname, network };
+	struct m_cni_del del = { id, ifname, network, 77 };
 	struct cni_error e = { 0 };
 	ck_assert_msg(!spool_put(run, &del, &e), "%s", e.msg);
 }
@@ -76,6 +76,7 @@ START_TEST(one_file_a_del)
 	ck_assert_str_eq(del->container_id, "abc");
 	ck_assert_str_eq(del->ifname, "eth0");
 	ck_assert_str_eq(del->network, "net");
+	ck_assert_uint_eq(del->started, 77);
 	arena_free(&arena);
 	/* The same letters, otherwise divided, are another attachment. */
 	put("abc", "eth0n", "et");
@@ -103,7 +104,7 @@ END_TEST
 
 START_TEST(no_place_is_no_success)
 {
-	struct m_cni_del del = { "abc", "eth0", "net" };
+	struct m_cni_del del = { "abc", "eth0", "net", 0 };
 	struct cni_error e = { 0 };
 
 	make_base();

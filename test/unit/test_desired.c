@@ -25,7 +25,7 @@ static void compute(struct world *w, const char *yaml)
 	memset(&w->conf, 0, sizeof(w->conf));
 	w->conf.bgp.asn = 65101;
 	prefix_parse("192.0.2.1/24", &addr);
-	const struct bgpconf_input in = { w->store, &w->conf, "n1", &addr, 1 };
+	const struct bgpconf_input in = { w->store, &w->conf, "n1", &addr, 1, NULL };
 	w->d = desired_compute(&in);
 }
 

@@ -267,6 +267,44 @@ START_TEST(routes_and_reasons)
 }
 END_TEST
 
+/* What lies in these ranges is known and passed on, but not installed; a range that goes lets its
+ * routes in. The other way round, too. */
+START_TEST(ranges_that_are_kept_out)
+{
+	struct prefix out[2];
+	unsigned installed = 0;
+	start(2);
+	announce(0, NULL, N);
+	sim_settle(&S);
+	ck_assert_int_eq(prefix_parse("10.4.0.0/14", &out[0]), 0);
+	ck_assert_int_eq(prefix_parse("10.9.0.0/16", &out[1]), 0);
+	rib_keep_out(S.rib, out, 2);
+	sim_settle(&S);
+	for (unsigned k = 0; k < N; k++) {
+		ck_assert_msg(!S.route[v[k]] == ((k >= 4 && k < 8) || k == 9), "10.%u.0.0/16", k);
+		installed += S.route[v[k]] != 0;
+	}
+	ck_assert_uint_eq(installed, N - 5);
+	ck_assert_uint_eq(count_all(CTL_ROUTE_OUT, 1), N);
+	/* The same again is no work at all. */
+	rib_keep_out(S.rib, out, 2);
+	rib_set_global(S.rib, &S.global);
+	rib_set_pools(S.rib, NULL, 0);
+	ck_assert(!S.rib->all.on);
+	rib_keep_out(S.rib, out, 1);
+	sim_settle(&S);
+	ck_assert_uint_eq(S.route[v[4]], 0);
+	ck_assert_uint_ne(S.route[v[9]], 0);
+	rib_keep_out(S.rib, NULL, 0);
+	sim_settle(&S);
+	sim_check(&S);
+	for (unsigned k = 0; k < N; k++)
+		ck_assert_uint_eq(gateways(k), 1);
+	sim_stop(&S);
+	arena_free(&A);
+}
+END_TEST
+
 START_TEST(routes_as_sent)
 {
 	start(2);
@@ -293,4 +331,4 @@ END_TEST
 UNIT_MAIN("install", equal_paths_share_a_group, max_paths, a_dead_peer_leaves_its_group_first,
 	  a_lost_next_hop_leaves_its_group_first, own_prefixes_are_not_installed,
 	  a_full_queue_waits, a_fresh_channel_is_told_everything, routes_and_reasons,
-	  routes_as_sent)
+	  routes_as_sent, ranges_that_are_kept_out)

@@ -254,7 +254,7 @@ static const struct {
 	{ "version", W("\xb6\x02\x00\x24"), "version 2" },
 	{ "type 0", W("\xb6\x01\x00\x00"), "type 0 is unknown" },
 	{ "a hole between types", W("\xb6\x01\x00\x10"), "type 16" },
-	{ "last type", W("\xb6\x01\x00\x6d"), "type 109" },
+	{ "last type", W("\xb6\x01\x00\x6f"), "type 111" },
 	{ "type above a byte", W("\xb6\x01\xff\xff"), "type 65535" },
 	{ "a body where none belongs", W("\xb6\x01\x00\x24\x00"), "M_BGP_END: 1 bytes too many" },
 	{ "bool 2", W("\xb6\x01\x00\x05\x02\x00\x02ok"), "M_READY: ready: 2 is neither" },

@@ -120,11 +120,11 @@ START_TEST(every_key_of_the_contract)
 	ck_assert_uint_eq(c->dataplane.route_table, 100);
 	ck_assert_int_eq(c->log_level, LOG_DEBUG);
 	/* What a later version brings is taken and said; what is off is not worth a word. */
-	ck_assert_uint_eq(c->warnings.n, 3);
+	ck_assert_uint_eq(c->warnings.n, 2);
 	ck_assert(has_warning(c, "bgp.bfd: taken, but this version has no BFD yet"));
 	ck_assert(has_warning(
 		c, "bgp.dynamicNeighbors: taken, but this version has no dynamic neighbours yet"));
-	ck_assert(has_warning(c, "metrics.listen: taken, but this version has no metrics yet"));
+	ck_assert(!has_warning(c, "metrics.listen"));
 	nodeconf_free(c);
 }
 END_TEST
@@ -151,9 +151,14 @@ START_TEST(errors)
 	static const struct {
 		const char *text, *expect;
 	} rows[] = {
-		{ "datastore: {kind: kubernetes}",
-		  "n.yaml:1:19: datastore.kind: this version reads a "
-		  "directory only" },
+		{ "datastore: {kind: kubernetes, kubeconfig: ''}",
+		  "n.yaml:1:43: datastore.kubeconfig: is empty" },
+		{ "datastore: {kind: kubernetes, kubeconfig: k}",
+		  "n.yaml:1:43: datastore.kubeconfig: \"k\" is not an absolute path" },
+		{ "datastore: {kind: kubernetes, servers: ['https://a', 'http://b:6443']}",
+		  "n.yaml:1:54: datastore.servers: http://b:6443 is not encrypted" },
+		{ "datastore: {servers: ['https://x:y@a']}",
+		  "n.yaml:1:23: datastore.servers: a URL has characters" },
 		{ "datastore: {path: r.d}",
 		  "n.yaml:1:19: datastore.path: \"r.d\" is not an absolute" },
 		{ "datastore: {path: ''}", "n.yaml:1:19: datastore.path: is empty" },
@@ -265,6 +270,37 @@ START_TEST(fine_values)
 END_TEST
 
 /* bind() takes 107 characters; the longest socket there is cni.sock. */
+START_TEST(kubernetes)
+{
+	struct nodeconf *c = load("datastore: {kind: kubernetes, context: prod, servers: "
+				  "['https://10.0.0.1:6443', 'https://[::1]']}");
+
+	ck_assert_msg(c != NULL, "%s", problems.n ? problems.text[0] : "?");
+	ck_assert_int_eq(c->datastore.kind, DATASTORE_KUBERNETES);
+	ck_assert_str_eq(c->datastore.kubeconfig, "/etc/selvage/kubeconfig");
+	ck_assert(!c->datastore.kubeconfig_written);
+	ck_assert_str_eq(c->datastore.context, "prod");
+	ck_assert_uint_eq(c->datastore.servers.n, 2);
+	ck_assert_str_eq(((const char **)c->datastore.servers.v)[1], "https://[::1]");
+	ck_assert_uint_eq(c->warnings.n, 0);
+	nodeconf_free(c);
+
+	/* The default, written, is no default. */
+	c = load("datastore: {kind: kubernetes, kubeconfig: /etc/selvage/kubeconfig, path: /r}");
+	ck_assert_msg(c != NULL, "%s", problems.n ? problems.text[0] : "?");
+	ck_assert(c->datastore.kubeconfig_written);
+	ck_assert(has_warning(c, "datastore.path: not used with kind kubernetes"));
+	nodeconf_free(c);
+
+	c = load("datastore: {kubeconfig: /k, context: a, servers: ['https://a']}");
+	ck_assert_msg(c != NULL, "%s", problems.n ? problems.text[0] : "?");
+	ck_assert(has_warning(c, "datastore.kubeconfig: not used with kind directory"));
+	ck_assert(has_warning(c, "datastore.context: not used with kind directory"));
+	ck_assert(has_warning(c, "datastore.servers: not used with kind directory"));
+	nodeconf_free(c);
+}
+END_TEST
+
 START_TEST(a_socket_path_fits)
 {
 	char text[256], dir[128];
@@ -412,4 +448,5 @@ START_TEST(man_page_has_no_more)
 END_TEST
 
 UNIT_MAIN("nodeconf", empty_is_all_defaults, every_key_of_the_contract, later_features_warn, errors,
-	  fine_values, a_socket_path_fits, files, extra_merge, man_page, man_page_has_no_more)
+	  fine_values, kubernetes, a_socket_path_fits, files, extra_merge, man_page,
+	  man_page_has_no_more)

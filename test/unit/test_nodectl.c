@@ -108,8 +108,8 @@ static void good_rows(void)
 				      .routes_learned = 12,
 				      .routes_local = 4 };
 	keep(M_CTL_FELIX, &felix);
-	pools[0] = (struct m_ctl_pool){ P("10.244.0.0/16"), "pods-v4", 65536, 2 };
-	pools[1] = (struct m_ctl_pool){ P("2001:db8::/48"), "pods-v6", UINT64_MAX, 2 };
+	pools[0] = (struct m_ctl_pool){ P("10.244.0.0/16"), "pods-v4", 65536, 2, 0, false };
+	pools[1] = (struct m_ctl_pool){ P("2001:db8::/48"), "pods-v6", UINT64_MAX, 2, 0, false };
 	keep(M_CTL_POOL, &pools[0]);
 	keep(M_CTL_POOL, &pools[1]);
 	block = (struct m_ctl_block){ P("10.244.1.0/26"), 64, 2, 61, 1 };
@@ -641,9 +641,89 @@ START_TEST(words_for_values)
 }
 END_TEST
 
-UNIT_MAIN("nodectl", status_has_the_contracts_fields, a_peer_has_the_contracts_fields,
-	  each_cause_is_named_once, a_session_down_is_wrong_but_the_node_is_ready,
-	  what_did_not_answer_is_null, a_route_has_the_contracts_fields,
-	  an_endpoint_has_the_contracts_fields, text_from_outside_stays_json,
-	  status_text_of_a_good_node, status_text_says_what_is_wrong, peers_text, routes_text,
-	  long_tables, words_for_values)
+/* ---- ipam of the whole cluster ---- */
+
+static char *text_of(void (*print)(const struct out *to, const struct rows *r))
+{
+	char *made = NULL;
+	size_t len;
+	struct out to = { open_memstream(&made, &len), false };
+
+	print(&to, &rows);
+	fclose(to.f);
+	return made;
+}
+
+static void print_issues(const struct out *to, const struct rows *r)
+{
+	issues_to_text(to, r, false);
+}
+
+static void add_row(enum msg_type type, const void *body)
+{
+	struct msg m = { .type = (uint16_t)type, .body = body };
+
+	rows_keep(&rows, &m);
+}
+
+START_TEST(pool_that_ends_soon)
+{
+	struct m_ctl_pool small = {
+		.name = "small", .size = 100, .used = 10, .claimed = 90, .whole = true
+	};
+	struct m_ctl_pool half = {
+		.name = "half", .size = 100, .used = 10, .claimed = 89, .whole = true
+	};
+	struct m_ctl_node_use n1 = { "n1", 2, 128, 10 };
+	struct json_object *o;
+
+	memset(&rows, 0, sizeof(rows));
+	ck_assert_int_eq(prefix_parse("10.0.0.0/24", &small.cidr), 0);
+	ck_assert_int_eq(prefix_parse("10.1.0.0/24", &half.cidr), 0);
+	add_row(M_CTL_POOL, &small);
+	add_row(M_CTL_POOL, &half);
+	add_row(M_CTL_NODE_USE, &n1);
+	o = parse(ipam_all_to_json(&rows));
+	has_fields(o, "pools blocks nodes");
+	has_fields(at(o, "pools", 0), "cidr size used name claimed endsSoon");
+	is_bool(at(o, "pools", 0), "endsSoon", true);
+	is_bool(at(o, "pools", 1), "endsSoon", false);
+	is_text(at(o, "nodes", 0), "node", "n1");
+	is_count(at(o, "nodes", 0), "blocks", 2);
+	char *made = text_of(ipam_all_to_text);
+	ck_assert_ptr_nonnull(strstr(made, "pool small: 90 of 100"));
+	ck_assert_ptr_null(strstr(made, "pool half:"));
+	free(made);
+	rows_free(&rows);
+}
+END_TEST
+
+START_TEST(issues_as_text_and_json)
+{
+	struct m_ctl_issue leak = { "alloc-leaked", "10.0.0.7", "nobody has it", "free it", false };
+	struct m_ctl_issue gone = { "handle-unreferenced", "h", "no block", "delete it", true };
+	struct json_object *o;
+
+	memset(&rows, 0, sizeof(rows));
+	ck_assert_uint_eq(issues_open(&rows), 0);
+	add_row(M_CTL_ISSUE, &leak);
+	add_row(M_CTL_ISSUE, &gone);
+	ck_assert_uint_eq(issues_open(&rows), 1);
+	o = parse(issues_to_json(&rows));
+	ck_assert_uint_eq(json_object_array_length(o), 2);
+	has_fields(json_object_array_get_idx(o, 0), "kind object text mend mended");
+	is_bool(json_object_array_get_idx(o, 1), "mended", true);
+	char *made = text_of(print_issues);
+	ck_assert_ptr_nonnull(strstr(made, "10.0.0.7: nobody has it"));
+	ck_assert_ptr_nonnull(strstr(made, "mend: free it"));
+	free(made);
+	rows_free(&rows);
+}
+END_TEST
+
+UNIT_MAIN("nodectl", pool_that_ends_soon, issues_as_text_and_json, status_has_the_contracts_fields,
+	  a_peer_has_the_contracts_fields, each_cause_is_named_once,
+	  a_session_down_is_wrong_but_the_node_is_ready, what_did_not_answer_is_null,
+	  a_route_has_the_contracts_fields, an_endpoint_has_the_contracts_fields,
+	  text_from_outside_stays_json, status_text_of_a_good_node, status_text_says_what_is_wrong,
+	  peers_text, routes_text, long_tables, words_for_values)

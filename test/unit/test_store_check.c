@@ -1,5 +1,7 @@
 #include "config.h"
 
+#include <sys/stat.h>
+
 #include "test/unit/store_dir.h"
 #include "test/unit/unit.h"
 
@@ -115,4 +117,42 @@ START_TEST(nested_affinities)
 }
 END_TEST
 
-UNIT_MAIN("store_check", what_one_object_cannot_see, nested_affinities)
+/* Only a file that others can get at is named. */
+START_TEST(secrets_in_the_open)
+{
+	static const struct {
+		const char *kind;
+		mode_t dir, file;
+		bool named;
+	} rows[] = {
+		{ "Secret", 0755, 0644, true },	    { "Secret", 0755, 0604, true },
+		{ "Secret", 0755, 0640, false },    { "Secret", 0750, 0644, false },
+		{ "Namespace", 0755, 0644, false },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct store_dir dir;
+		bool fatal;
+
+		dir_make(&dir);
+		dir_write(&dir, "a.yaml",
+			  arena_printf(&arena, "apiVersion: v1\nkind: %s\nmetadata: {name: s}\n",
+				       rows[i].kind));
+		ck_assert_int_eq(fchmodat(dir.fd, "a.yaml", rows[i].file, 0), 0);
+		ck_assert_int_eq(fchmod(dir.fd, rows[i].dir), 0);
+		struct store *s = dir_open(&dir);
+
+		problems = (struct problems){ .arena = &arena };
+		store_check(s, NULL, 0, &problems, &fatal);
+		ck_assert(!fatal);
+		ck_assert_msg(problems.n == rows[i].named, "row %zu", i);
+		if (problems.n)
+			ck_assert_msg(strstr(problems.text[0], "a.yaml:1: Secret \"s\": everyone"),
+				      "%s", problems.text[0]);
+		store_close(s);
+		dir_free(&dir);
+	}
+}
+END_TEST
+
+UNIT_MAIN("store_check", secrets_in_the_open, what_one_object_cannot_see, nested_affinities)

@@ -174,7 +174,7 @@ static unsigned run(double seconds)
 
 static struct store *open_watched(void)
 {
-	static const struct store_ops ops = { on_change };
+	static const struct store_ops ops = { .on_change = on_change };
 	struct err err;
 	struct store *s;
 

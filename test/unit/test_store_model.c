@@ -165,7 +165,7 @@ START_TEST(bgp_kinds)
 	ck_assert_uint_eq(p->keepalive_time, 20000);
 	ck_assert_int_eq(p->reverse_peering, 1);
 	ck_assert_uint_eq(p->local_asn, 65537);
-	ck_assert_str_eq(p->password.secret.name, "s");
+	ck_assert_str_eq(p->password.name, "s");
 }
 END_TEST
 

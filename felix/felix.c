@@ -249,6 +249,7 @@ static void felix_free(struct felix *f)
 	ipam_close(f->ipam);
 	endpoints_free(f->endpoints);
 	desired_free(f->desired);
+	bgpconf_free(f->saved_bgp);
 	free(f->blackholes);
 	if (f->links)
 		links_free(f->links);

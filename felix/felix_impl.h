@@ -31,6 +31,8 @@ struct felix {
 	struct pod_probe *probe; /* with claims */
 	struct metrics *metrics; /* NULL: not asked for, or its address is taken */
 	struct desired *desired; /* NULL until the datastore was read */
+	/* Kubernetes: what bgpd was told at the last run, until the API has been read; or NULL. */
+	struct bgpconf *saved_bgp;
 	struct prefix addrs[2];
 	unsigned naddrs;
 	struct prefix *blackholes; /* blocks that routes has been told of */

@@ -3,11 +3,13 @@
 
 #include "felix/felix_impl.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "felix/bgp_saved.h"
 #include "felix/claims.h"
 #include "felix/ippools.h"
 #include "felix/pod_probe.h"
@@ -143,6 +145,20 @@ int felix_release(struct felix *f, const struct addr *a, struct err *err)
 	return 0;
 }
 
+/* A bgpd that runs already has what it was told; one that has just been started peers as before. */
+static void load_bgp(struct felix *f)
+{
+	struct err err;
+
+	if (f->desired)
+		return;
+	f->saved_bgp = bgp_saved_load(f->child.fds.state_dir, &err);
+	if (!f->saved_bgp && err.code != ENOENT)
+		log_warn("felix", "%s; bgpd waits for the API", err.text);
+	if (f->saved_bgp && f->bgp)
+		bgp_link_config(f->bgp);
+}
+
 void felix_start_claims(struct felix *f)
 {
 	struct claims_conf conf = {
@@ -172,6 +188,7 @@ void felix_start_claims(struct felix *f)
 		return;
 	}
 	claims_restore(f->claims);
+	load_bgp(f);
 	claims_update(f->claims, f->addrs, f->naddrs);
 }
 

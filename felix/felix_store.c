@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "felix/bgp_saved.h"
 #include "felix/claims.h"
 #include "lib/log.h"
 
@@ -61,6 +62,19 @@ static struct desired *compute(const struct felix *f)
 	return desired_compute(&in);
 }
 
+/* For a boot without the API. */
+static void save_bgp(struct felix *f)
+{
+	unsigned left_out;
+	struct err err;
+
+	bgpconf_free(f->saved_bgp);
+	f->saved_bgp = NULL;
+	if (f->naddrs > 0 &&
+	    bgp_saved_save(f->child.fds.state_dir, f->desired->bgp, &left_out, &err) < 0)
+		log_warn("felix", "after a reboot without the API bgpd has no peers: %s", err.text);
+}
+
 void felix_apply_desired(struct felix *f, bool tell_bgp)
 {
 	const struct desired *d = f->desired;
@@ -77,6 +91,8 @@ void felix_apply_desired(struct felix *f, bool tell_bgp)
 	}
 	if (f->bgp && tell_bgp)
 		bgp_link_config(f->bgp);
+	if (tell_bgp && f->claims)
+		save_bgp(f);
 	felix_tell_ready(f);
 }
 
@@ -150,7 +166,7 @@ static const struct store_ops store_ops = {
 bool felix_send_config(void *arg, struct ipc *ipc)
 {
 	struct felix *f = arg;
-	const struct bgpconf *c = f->desired ? f->desired->bgp : NULL;
+	const struct bgpconf *c = f->desired ? f->desired->bgp : f->saved_bgp;
 
 	/* Without an address of its own the node has nothing to say in BGP. */
 	if (!c || f->naddrs == 0)

@@ -178,13 +178,15 @@ def api_away(lab, cluster):
     cluster.api.frontend(0, "refuse")
     try:
         away[0].add()
-        kept.delete()
         wait_for("status to name it", lambda: any("10.50.0.1" in e for e in node.ctl(
             "status")["datastore"]["errors"]), 30)
         node.stop()
         node.start(wait=False)
         wait_for("nodectl to answer", lambda: node.ctl("status")["node"] == "n1", 15)
         wait_for("an ADD without the API", lambda: away[1].cni("ADD", check=False)[0] == 0, 15)
+        node.wait_peers(1)
+        expect(ping(away[1], "10.50.0.12"), "the rest of the fabric is not reached")
+        kept.delete()
         expect(not node.ctl("status")["ready"], "ready without the API")
     finally:
         cluster.api.frontend(0, "ok")
@@ -257,7 +259,16 @@ def calico_nodes_in_the_cluster(lab, cluster):
     next_one.remove()
     cluster.api.delete("nodes", "calico1")
     block = cluster.api.get("ipamblocks", name)
-    expect(block["spec"]["allocations"][taken] is not None, "the borrowed address was freed")
+    spec = block["spec"]
+    expect(spec["allocations"][taken] is not None, "the borrowed address was freed")
+    # Calico gives it back.
+    gone = spec["allocations"][taken]
+    spec["allocations"] = [None if a == gone else a - (a > gone) if a is not None else None
+                           for a in spec["allocations"]]
+    del spec["attributes"][gone]
+    spec["unallocated"].append(taken)
+    spec["sequenceNumber"] += 1
+    cluster.api.update(block)
 
 
 @case

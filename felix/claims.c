@@ -186,6 +186,8 @@ void claims_restore(struct claims *c)
 		sync_state_free(&st);
 	}
 	arena_free(&arena);
+	/* A DEL may come before the API does: the engine must know whose address that was. */
+	claims_tell_leases(c);
 }
 
 /* ---- ADDs that wait ---- */
@@ -244,8 +246,14 @@ static enum cni_turn want_family(struct claims *c, enum family fam, const struct
 		}
 		f = last;
 	}
-	if (f)
-		err_set(err, "no %s address: %s", fam == FAM_V4 ? "IPv4" : "IPv6", f->why);
+	if (f) {
+		char cidr[PREFIX_STRLEN] = "";
+
+		if (pools->only)
+			prefix_format(&f->pool, cidr, sizeof(cidr));
+		err_set(err, "no %s address%s%s: %s", fam == FAM_V4 ? "IPv4" : "IPv6",
+			*cidr ? " of pool " : "", cidr, f->why);
+	}
 	return CNI_REFUSE;
 }
 
@@ -450,8 +458,11 @@ static void on_leases(struct ev_loop *loop, ev_timer *w, int revents)
 
 void claims_leases_changed(struct claims *c)
 {
-	if (!ev_is_active(&c->leases))
-		ev_timer_start(c->conf.loop, &c->leases);
+	if (ev_is_active(&c->leases))
+		return;
+	/* A timer that has run out keeps nothing of its delay. */
+	ev_timer_set(&c->leases, leases_delay, 0.);
+	ev_timer_start(c->conf.loop, &c->leases);
 }
 
 static void tell_nodes(struct claims *c)

@@ -76,6 +76,7 @@ struct claims {
 	char *lines[CLAIMS_LINES];
 	unsigned nlines;
 	bool started, mixed;
+	bool noting; /* leases that come or go from now on are written to their pods */
 	/* the own Node object */
 	bool patching, instance_seen;
 	struct prefix addrs[2];
@@ -91,6 +92,12 @@ void claims_drive(struct claims *c); /* after each input of an engine */
 /* Tells the engine what has changed since the last time. */
 void claims_tell_leases(struct claims *c);
 void claims_told_free(struct claims *c);
+
+/* ---- claims_pods.c ---- */
+/* The annotations of a pod that has got these addresses, or lost them (naddrs 0; container_id NULL:
+ * left as it is). */
+void claims_note_pod(struct claims *c, const struct ipam_owner *o, const struct addr *addrs,
+		     unsigned naddrs);
 
 /* ---- claims_node.c ---- */
 void claims_node_init(struct claims *c);

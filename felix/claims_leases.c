@@ -37,6 +37,75 @@ static int by_addr(const void *a, const void *b)
 			&((const struct sync_lease *)b)->addr);
 }
 
+/* ---- the pods' own annotations ---- */
+
+static const struct sync_lease *find(const struct claims_told *t, const struct sync_lease *l)
+{
+	const struct sync_lease *at = t->n ? bsearch(l, t->v, t->n, sizeof(*t->v), by_addr) : NULL;
+
+	return at && !strcmp(at->handle_id, l->handle_id) ? at : NULL;
+}
+
+struct noting {
+	struct claims *c;
+	const struct claims_told *was;
+};
+
+static void note_new(void *arg, const struct ipam_lease *l)
+{
+	const struct noting *n = arg;
+	char id[IPAMOBJ_NAME];
+	struct sync_lease key = { .handle_id =
+					  ipamobj_handle_id(l->owner.network, l->owner.container_id,
+							    l->owner.ifname, id) };
+
+	if (l->naddrs == 0)
+		return;
+	key.addr = l->addrs[0];
+	if (!find(n->was, &key))
+		claims_note_pod(n->c, &l->owner, l->addrs, l->naddrs);
+}
+
+static bool has_pod(const struct claims_told *t, const struct sync_lease *l)
+{
+	for (unsigned i = 0; i < t->n; i++)
+		if (!strcmp(t->v[i].pod, l->pod) && !strcmp(t->v[i].namespace_, l->namespace_))
+			return true;
+	return false;
+}
+
+/* Of a lease's addresses the first speaks for all. */
+static bool is_first(const struct claims_told *t, unsigned i)
+{
+	for (unsigned k = 0; k < i; k++)
+		if (!strcmp(t->v[k].handle_id, t->v[i].handle_id))
+			return false;
+	return true;
+}
+
+/* A newer container of the pod has written its own. */
+static void note_gone(struct claims *c, const struct claims_told *was, const struct claims_told *is)
+{
+	for (unsigned i = 0; i < was->n; i++) {
+		const struct sync_lease *l = &was->v[i];
+		const struct ipam_owner o = { "", NULL, "", l->namespace_, l->pod };
+
+		if (*l->pod && !find(is, l) && !has_pod(is, l) && is_first(was, i))
+			claims_note_pod(c, &o, NULL, 0);
+	}
+}
+
+static void note_pods(struct claims *c, const struct claims_told *was, const struct claims_told *is)
+{
+	struct noting n = { c, was };
+
+	/* What was there before this daemon was noted by the last one. */
+	if (!c->noting)
+		return;
+	ipam_each(c->conf.ipam, note_new, &n);
+	note_gone(c, was, is);
+}
+
 static bool same(const struct sync_lease *a, const struct sync_lease *b)
 {
 	return !strcmp(a->handle_id, b->handle_id) && a->since == b->since;
@@ -88,6 +157,8 @@ void claims_tell_leases(struct claims *c)
 	if (is.n)
 		qsort(is.v, is.n, sizeof(*is.v), by_addr);
 	tell_difference(c, &c->told, &is);
+	note_pods(c, &c->told, &is);
+	c->noting = c->started;
 	claims_told_free(c);
 	c->told = is;
 	tell_usage(c);

@@ -23,7 +23,7 @@ void store_ipam_request(struct store *s, const struct ipamobj_request *req,
 
 enum store_patch_target {
 	STORE_PATCH_POD_STATUS, /* pods/status of namespace_ and name */
-	STORE_PATCH_NODE,	/* a Node's own object */
+	STORE_PATCH_NODE,	/* nodes/status of name */
 };
 
 /* One annotation; value NULL removes it. */

@@ -16,6 +16,7 @@ static const double GATHER = 0.02;
 /* One policy that is deleted and made again must not make every node list all pods twice. */
 static const double POLICY_LINGER = 300;
 enum { ERRORS_A_KIND = 20 };
+#define UP_SPREAD 2. /* s */
 
 #define CALICO(text, plural, kind, need)                                                           \
 	{                                                                                          \
@@ -47,7 +48,6 @@ const struct kube_kind kube_kinds[KUBE_NKINDS] = {
 	CALICO("Tier", "tiers", KIND_POLICY, NEED_POLICY),
 	CALICO("NetworkSet", "networksets", KIND_POLICY, NEED_POLICY),
 	CALICO("GlobalNetworkSet", "globalnetworksets", KIND_POLICY, NEED_POLICY),
-	CALICO("HostEndpoint", "hostendpoints", KIND_POLICY, NEED_POLICY),
 };
 
 double kube_now(void)
@@ -285,6 +285,7 @@ static void settle(struct kube *k)
 
 	k->look = false;
 	for (unsigned rounds = 0; rounds < 3; rounds++) {
+		told |= k->dirty;
 		if (k->dirty)
 			rebuild(k);
 		choose_feeds(k);
@@ -453,12 +454,9 @@ static void on_unauthorized(void *arg)
 		k->ops->on_unauthorized(k->arg);
 }
 
-static int kube_access(struct store *s, const struct kube_access *access, struct err *err)
+/* Feeds that have failed do not wait for the end of their pauses. */
+static void hurry(struct kube *k)
 {
-	struct kube *k = (struct kube *)s;
-
-	if (kube_http_access(k->http, access, err))
-		return -1;
 	kube_discovery_hurry(k);
 	for (unsigned i = 0; i < KUBE_NKINDS; i++)
 		if (k->feeds[i] && k->feeds[i]->r.trouble)
@@ -466,6 +464,33 @@ static int kube_access(struct store *s, const struct kube_access *access, struct
 	for (unsigned i = 0; i < k->nnamed; i++)
 		if (k->named[i]->r.trouble)
 			kube_feed_hurry(k->named[i]);
+}
+
+static void on_up_timer(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	(void)loop;
+	(void)revents;
+	hurry(w->data);
+}
+
+/* All nodes see the server come back at once; they must not all ask at once. */
+static void on_up(void *arg)
+{
+	struct kube *k = arg;
+
+	if (ev_is_active(&k->up))
+		return;
+	ev_timer_set(&k->up, UP_SPREAD * (kube_random() / (double)UINT32_MAX), 0.);
+	ev_timer_start(k->loop, &k->up);
+}
+
+static int kube_access(struct store *s, const struct kube_access *access, struct err *err)
+{
+	struct kube *k = (struct kube *)s;
+
+	if (kube_http_access(k->http, access, err))
+		return -1;
+	hurry(k);
 	return 0;
 }
 
@@ -473,6 +498,7 @@ static void kube_close(struct store *s)
 {
 	struct kube *k = (struct kube *)s;
 
+	ev_timer_stop(k->loop, &k->up);
 	kube_writes_drop(k);
 	kube_discovery_stop(k);
 	for (unsigned i = 0; i < KUBE_NKINDS; i++)
@@ -517,8 +543,9 @@ static const char *secrets_namespace(const struct store_kube_conf *conf)
 struct store *store_kube_open(struct ev_loop *loop, const struct store_kube_conf *conf,
 			      const struct store_ops *ops, void *arg, struct err *err)
 {
-	static const struct kube_http_ops http_ops = { .on_unauthorized = on_unauthorized };
-	static const struct kube_http_ops no_ops = { .on_unauthorized = NULL };
+	static const struct kube_http_ops http_ops = { .on_unauthorized = on_unauthorized,
+						       .on_up = on_up };
+	static const struct kube_http_ops no_ops = { .on_up = on_up };
 	/* Many nodes are spread over the servers. */
 	const struct kube_http_options options = { .first_server = ipamobj_host_hash(conf->node) };
 	struct kube *k = xcalloc(1, sizeof(*k));
@@ -543,6 +570,8 @@ struct store *store_kube_open(struct ev_loop *loop, const struct store_kube_conf
 	ev_timer_init(&k->minute, on_minute, 60, 60);
 	k->minute.data = k;
 	ev_timer_start(loop, &k->minute);
+	ev_timer_init(&k->up, on_up_timer, 0., 0.);
+	k->up.data = k;
 	kube_discovery_start(k);
 	choose_feeds(k);
 	return &k->store;

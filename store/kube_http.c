@@ -209,10 +209,15 @@ static void mark_failed(struct kube_http *h, struct kube_server *s, const char *
 
 static void mark_ok(struct kube_http *h, struct kube_server *s)
 {
-	if (!s->up)
-		log_obj(LOG_INFO, "kube", "server", s->url, "answers again");
+	bool was_up = s->up;
+
 	h->last_contact = kube_http_epoch(h);
 	server_ok(s, h->last_contact);
+	if (was_up)
+		return;
+	log_obj(LOG_INFO, "kube", "server", s->url, "answers again");
+	if (h->ops.on_up)
+		h->ops.on_up(h->arg);
 }
 
 static void probe_done(struct kube_http_handle *r, struct kube_server *s)
@@ -260,6 +265,8 @@ static bool try_next(struct kube_http_handle *r)
 
 /* ---- 401 ---- */
 
+enum { TELL_AGAIN = 10000 }; /* ms */
+
 /* True: the request waits for new credentials, or goes again with those that came meanwhile. */
 static bool await_access(struct kube_http_handle *r)
 {
@@ -279,9 +286,10 @@ static bool await_access(struct kube_http_handle *r)
 	}
 	if (!h->ops.on_unauthorized)
 		return false;
-	bool tell = h->told_generation != h->generation;
+	bool tell = h->told_generation != h->generation || now - h->told_at >= TELL_AGAIN;
 	if (tell) {
 		h->told_generation = h->generation;
+		h->told_at = now;
 		h->access_until = now + h->opts.credentials_ms;
 	}
 	if (h->access_until <= now)

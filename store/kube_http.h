@@ -38,9 +38,12 @@ struct kube_http_options {
 };
 
 struct kube_http_ops {
-	/* A server answered 401; called once for each kube_http_access(), not again until new
-	 * credentials are given. NULL: nobody can fetch new ones, 401 is reported at once. */
+	/* A server answered 401; called once for each kube_http_access(), and every 10 s while it
+	 * goes on, for a plugin may give the refused token once more. NULL: nobody can fetch new
+	 * ones, 401 is reported at once. */
 	void (*on_unauthorized)(void *arg);
+	/* A server that was believed dead answers again. May be NULL. */
+	void (*on_up)(void *arg);
 };
 
 enum kube_http_class {

@@ -128,6 +128,7 @@ struct kube_http {
 	struct kube_credentials *credentials;
 	unsigned generation;	     /* of credentials; 0 none yet */
 	unsigned told_generation;    /* on_unauthorized() was called for it */
+	uint64_t told_at;	     /* and when, ms */
 	unsigned refused_generation; /* the last one a 401 was seen for */
 	uint64_t access_until;	     /* monotonic ms: 401s wait until then */
 	struct kube_servers servers;

@@ -37,7 +37,7 @@ struct kube_kind {
 	bool metadata_only;
 };
 extern const struct kube_kind kube_kinds[];
-enum { KUBE_NKINDS = 22, KUBE_NAMED_MAX = 64 };
+enum { KUBE_NKINDS = 21, KUBE_NAMED_MAX = 64 };
 
 struct kube_entry {
 	struct object *object; /* NULL: broken, and never was whole */
@@ -106,6 +106,7 @@ struct kube {
 	double policies_gone; /* when the last policy went; 0: one exists, or none ever did */
 	bool had_policy;
 	ev_timer minute;
+	ev_timer up; /* a server is back: feeds that wait go on soon */
 	char **errors;
 	unsigned nerrors, errors_cap;
 	struct kube_write *writes; /* under way; store/kube_ipam.c */

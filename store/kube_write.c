@@ -150,7 +150,10 @@ static void patch_done(struct kube_write *w, enum ipamobj_result result, const c
 		       uint32_t retry_after, const struct kube_stream_end *end)
 {
 	(void)retry_after;
-	(void)end;
+	/* To a merge patch another uid is a change of a field that cannot change: 422, not 409. */
+	if (w->with_uid && end && end->status == 422 && end->len &&
+	    memmem(end->body, end->len, "metadata.uid", 12))
+		result = IPAMOBJ_CONFLICT;
 	w->patch_cb(w->arg, result, why);
 }
 
@@ -165,7 +168,7 @@ static char *patch_body(const struct store_patch_call *call)
 				       call->v[i].value ? json_object_new_string(call->v[i].value)
 							: NULL);
 	json_object_object_add(meta, "annotations", notes);
-	/* The server refuses with 409 where the object of that name is another one. */
+	/* The server refuses where the object of that name is another one. */
 	if (call->uid && *call->uid)
 		json_object_object_add(meta, "uid", json_object_new_string(call->uid));
 	json_object_object_add(o, "metadata", meta);
@@ -190,9 +193,11 @@ void kube_patch(struct store *s, const struct store_patch_call *c, store_patch_c
 	};
 
 	w->finish = patch_done;
+	w->with_uid = c->uid && *c->uid;
 	w->patch_cb = cb;
 	w->arg = arg;
 	if (c->target == STORE_PATCH_NODE) {
+		/* By the status, for which a node's identity needs no right to change the spec. */
 		kube_path_init(p, "/api/v1/nodes");
 		kube_path_name(p, c->name);
 	} else {
@@ -200,8 +205,8 @@ void kube_patch(struct store *s, const struct store_patch_call *c, store_patch_c
 		kube_path_name(p, c->namespace_);
 		kube_path_raw(p, "/pods");
 		kube_path_name(p, c->name);
-		kube_path_raw(p, "/status");
 	}
+	kube_path_raw(p, "/status");
 	call.path = p->text;
 	if (p->full)
 		kube_write_later(w, IPAMOBJ_REFUSED, "the name is too long");

@@ -15,7 +15,7 @@ struct kube_write {
 	ev_timer later;		    /* for an answer that needs no request */
 	void (*finish)(struct kube_write *w, enum ipamobj_result result, const char *why,
 		       uint32_t retry_after, const struct kube_stream_end *end);
-	bool writes;
+	bool writes, with_uid;
 	const char *later_why;
 	enum ipamobj_result later_result;
 	/* IPAM */

@@ -169,7 +169,7 @@ struct spec_secret {
 	struct field_list items; /* struct secret_item */
 };
 
-struct spec_tree { /* KIND_POLICY, _BGPFILTER, _NAMESPACE, _SERVICEACCOUNT: read by who acts on it */
+struct spec_tree { /* policies, BGPFilter, Namespace, ServiceAccount: read by whoever acts on it */
 	const struct node *spec;
 };
 
@@ -238,6 +238,7 @@ void store_pods_each(const struct store *s, void (*cb)(void *arg, const struct p
 /* The pods that are needed now (this node's; all while a policy exists) have been listed. */
 bool store_pods_synced(const struct store *s);
 
+/* Not from inside a callback of the store. */
 void store_close(struct store *s);
 void store_status(const struct store *s, struct store_status *out);
 

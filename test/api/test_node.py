@@ -8,9 +8,10 @@ import sys
 import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "net"))
-from nettest import case, expect, expect_eq, main
+from nettest import case, expect, expect_eq, in_tree, main
 from lab import Lab, LabError, run, wait_for
 from cluster import Cluster, KubePod, crd
+from realapi import chosen
 
 PREFIX = "slvapi"
 HASH = "projectcalico.org/hostname-hash"
@@ -95,6 +96,7 @@ def mesh_between_the_nodes(lab, cluster):
 
 
 @case
+@in_tree
 def add_asks_the_api_nothing(lab, cluster):
     """In the steady state an ADD needs no answer of the API: it is frozen meanwhile. The block follows."""
     node = cluster.nodes[0]
@@ -118,7 +120,13 @@ def add_asks_the_api_nothing(lab, cluster):
         for attr in spec["attributes"]:
             expect_eq((attr["secondary"]["pod"], attr["secondary"]["node"]), ("quiet", "n1"),
                       "attributes")
-    pod.remove()
+    notes = cluster.api.get("pods", "quiet", "default")["metadata"]["annotations"]
+    expect_eq((notes["cni.projectcalico.org/podIPs"], notes["cni.projectcalico.org/containerID"]),
+              (f"{address}/32,{pod.address(6)}/128", pod.container), "the pod's annotations")
+    pod.delete()
+    wait_for("podIP to be emptied", lambda: cluster.api.get("pods", "quiet", "default")[
+        "metadata"]["annotations"]["cni.projectcalico.org/podIP"] == "", 10)
+    cluster.api.delete("pods", "quiet", "default")
     wait_for("the address to be free in the API", lambda: holder(cluster, address) is None, 15)
     wait_for("the handle to go", lambda: handle not in cluster.handles(), 15)
 
@@ -168,6 +176,7 @@ def pods_at_once(lab, cluster):
 
 
 @case
+@in_tree
 def api_away(lab, cluster):
     """The API refuses everybody: pods come and go; at a restart too; it catches up afterwards."""
     node = cluster.nodes[0]
@@ -191,8 +200,8 @@ def api_away(lab, cluster):
     finally:
         cluster.api.frontend(0, "ok")
     node.wait_ready(60)
-    used = sum(b["used"] for b in node.ctl("status")["ipam"]["blocks"])
-    expect_eq(used, 4, "addresses in use")
+    wait_for("four addresses in use", lambda: sum(
+        b["used"] for b in node.ctl("status")["ipam"]["blocks"]) == 4, 10)
     settled(cluster, node)
     for p in away[:2]:
         p.delete()
@@ -202,6 +211,7 @@ def api_away(lab, cluster):
 
 
 @case
+@in_tree
 def killed_while_claiming(lab, cluster):
     """felix killed while the API commits a claim: it goes on from what is there, no block is lost."""
     node = cluster.nodes[0]
@@ -221,9 +231,9 @@ def killed_while_claiming(lab, cluster):
     wait_for("an ADD", lambda: pod.cni("ADD", check=False)[0] == 0, 30)
     mine = set(cluster.blocks("n1")) - before
     expect(len([c for c in mine if c.startswith("10.98.")]) == 1, f"blocks of the pool: {mine}")
-    states = [a["spec"]["state"] for a in cluster.api.list("blockaffinities")
-              if a["spec"]["node"] == "n1"]
-    expect_eq(set(states), {"confirmed"}, "states of the affinities")
+    wait_for("every affinity to be confirmed", lambda: {
+        a["spec"]["state"] for a in cluster.api.list("blockaffinities")
+        if a["spec"]["node"] == "n1"} == {"confirmed"}, 15)
     pod.remove()
     cluster.api.delete("ippools", "slow")
 
@@ -294,7 +304,14 @@ def check_and_release(lab, cluster):
     node.ctl("ipam", "release")
     wait_for("the address to be free", lambda: holder(cluster, address) is None, 15)
     wait_for("the orphan to go", lambda: "selvage.orphan" not in cluster.handles(), 15)
-    wait_for("nothing to be wrong", lambda: node.ctl("ipam", "check") == [] or None, 20)
+
+    def clean():
+        # An empty block of a pool that is gone is given back later.
+        left = [f for f in node.ctl("ipam", "check") if f["kind"] != "block-outside-pools"]
+        if left:
+            raise ValueError(left)
+        return True
+    wait_for("nothing to be wrong", clean, 20)
 
 
 @case
@@ -323,7 +340,8 @@ def token_rotates(lab, cluster):
         f.write(new)
     os.rename(path + ".new", path)
     cluster.api.revoke(old)
-    cluster.api.close_connections({"user": "selvage:node:n3"})
+    if cluster.api.in_tree:  # a real server's watches go on until their time is over
+        cluster.api.close_connections({"user": "selvage:node:n3"})
     cluster.api.create(crd("IPPool", "after", {"cidr": "10.97.0.0/24", "blockSize": 28}))
     pod = KubePod(cluster, node, "after", annotations={
         "cni.projectcalico.org/ipv4pools": '["after"]'})
@@ -347,6 +365,7 @@ def node_object_gone(lab, cluster):
 
 
 @case
+@in_tree
 def wrong_ca(lab, cluster):
     """A certificate of another CA: no connection, and a line that says what is wrong."""
     node = cluster.nodes[2]
@@ -382,7 +401,7 @@ def metrics(lab, cluster):
 
 def setup():
     lab = Lab(PREFIX)
-    cluster = Cluster(lab, nodes=0)
+    cluster = Cluster(lab, nodes=0, api_class=chosen())
     cluster.pools()
     cluster.api.create(crd("BGPConfiguration", "default", {
         "nodeToNodeMeshEnabled": True, "asNumber": 64512}))

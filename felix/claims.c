@@ -570,6 +570,7 @@ struct claims *claims_new(const struct claims_conf *conf, struct err *err)
 	ev_timer_init(&c->tick, on_tick, 0., 0.);
 	ev_timer_init(&c->leases, on_leases, leases_delay, 0.);
 	claims_node_init(c);
+	claims_pools_init(c);
 	c->tick.data = c->leases.data = c;
 	LIST_INIT(&c->calls);
 	LIST_INIT(&c->settlings);
@@ -599,6 +600,7 @@ void claims_free(struct claims *c)
 	}
 	for (unsigned i = 0; i < c->nlines; i++)
 		free(c->lines[i]);
+	claims_pools_free(c);
 	claims_told_free(c);
 	free(c->block_v);
 	free(c);

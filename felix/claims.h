@@ -68,6 +68,14 @@ int claims_release_leak(struct claims *c, const struct addr *a, const char *hand
 /* The pools as the engine sees them; in the arena. */
 unsigned claims_pools(const struct store *store, const char *node, struct arena *arena,
 		      struct sync_pool **out);
+/* How much of each pool lay in blocks of any node when that was last looked at; borrowed. n 0: not
+ * yet. */
+struct claims_pool {
+	struct prefix cidr;
+	char name[64];
+	uint64_t size, claimed; /* addresses */
+};
+const struct claims_pool *claims_pool_use(const struct claims *c, unsigned *n);
 /* As sync_ops.alive, from pods, interfaces and endpoints. */
 bool claims_alive(struct claims *c, const struct sync_alloc *a);
 

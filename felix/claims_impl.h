@@ -82,6 +82,12 @@ struct claims {
 	struct prefix addrs[2];
 	unsigned naddrs;
 	ev_timer sign; /* the next try */
+	/* the cluster's use of the pools */
+	struct claims_pool *pools;
+	unsigned npools;
+	ev_timer pools_timer;
+	bool pools_asked;
+	unsigned pools_seed;
 	char why[256];
 };
 
@@ -92,6 +98,10 @@ void claims_drive(struct claims *c); /* after each input of an engine */
 /* Tells the engine what has changed since the last time. */
 void claims_tell_leases(struct claims *c);
 void claims_told_free(struct claims *c);
+
+/* ---- claims_pools.c ---- */
+void claims_pools_init(struct claims *c);
+void claims_pools_free(struct claims *c);
 
 /* ---- claims_pods.c ---- */
 /* The annotations of a pod that has got these addresses, or lost them (naddrs 0; container_id NULL:

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "felix/claims.h"
 #include "felix/metrics.h"
 #include "lib/log.h"
 
@@ -66,6 +67,44 @@ static void one(FILE *to, const char *name, const char *help, double value)
 	metrics_sample(to, name, NULL, NULL, NULL, NULL, value);
 }
 
+/* Of all nodes, so that one alert before exhaustion serves the cluster. */
+static void pools(FILE *to, const struct claims *claims)
+{
+	unsigned n;
+	const struct claims_pool *v = claims_pool_use(claims, &n);
+	char cidr[PREFIX_STRLEN];
+
+	metrics_family(to, "selvage_ipam_pool_addresses", "gauge", "Addresses of a pool.");
+	for (unsigned i = 0; i < n; i++)
+		metrics_sample(to, "selvage_ipam_pool_addresses", "pool", v[i].name, "cidr",
+			       prefix_format(&v[i].cidr, cidr, sizeof(cidr)), (double)v[i].size);
+	metrics_family(to, "selvage_ipam_pool_claimed", "gauge",
+		       "Addresses of a pool that lie in blocks of any node.");
+	for (unsigned i = 0; i < n; i++)
+		metrics_sample(to, "selvage_ipam_pool_claimed", "pool", v[i].name, "cidr",
+			       prefix_format(&v[i].cidr, cidr, sizeof(cidr)), (double)v[i].claimed);
+}
+
+static void api(FILE *to, const struct claims *claims)
+{
+	struct sync_status st;
+
+	claims_status(claims, &st);
+	metrics_family(to, "selvage_ipam_api_requests_total", "counter",
+		       "Requests for blocks, affinities and handles.");
+	metrics_sample(to, "selvage_ipam_api_requests_total", NULL, NULL, NULL, NULL,
+		       (double)st.requests);
+	metrics_family(to, "selvage_ipam_api_conflicts_total", "counter",
+		       "Writes that lost a compare-and-swap.");
+	metrics_sample(to, "selvage_ipam_api_conflicts_total", NULL, NULL, NULL, NULL,
+		       (double)st.conflicts_seen);
+	one(to, "selvage_ipam_behind", "Leases that the API does not show yet.", st.behind);
+	one(to, "selvage_ipam_blocks_taken", "Blocks of this node that another owner has.",
+	    st.taken);
+	one(to, "selvage_ipam_address_conflicts",
+	    "Addresses given here that another holds in the API.", st.conflicts);
+}
+
 static void datastore(FILE *to, const struct felix *f)
 {
 	struct store_status st;
@@ -106,6 +145,10 @@ static void page(void *arg, FILE *to)
 	datastore(to, f);
 	if (f->ipam)
 		blocks(to, f->ipam);
+	if (f->claims) {
+		pools(to, f->claims);
+		api(to, f->claims);
+	}
 }
 
 static bool ready(void *arg, FILE *why)

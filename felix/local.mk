@@ -21,6 +21,6 @@ felix_libfelix_a_SOURCES += felix/endpoints.c felix/endpoint_files.c felix/endpo
 	felix/rebuild.c felix/rebuild.h felix/felix.c felix/felix.h \
 	felix/felix_impl.h felix/felix_ready.c felix/felix_store.c felix/felix_kernel.c felix/felix_ask.c \
 	felix/metrics.c felix/metrics.h felix/felix_metrics.c \
-	felix/felix_kube.c felix/claims.c felix/claims_node.c felix/claims_leases.c felix/claims_pods.c felix/claims.h \
+	felix/felix_kube.c felix/claims.c felix/claims_node.c felix/claims_leases.c felix/claims_pods.c felix/claims_pools.c felix/claims.h \
 	felix/claims_impl.h felix/pod_probe.c felix/pod_probe.h felix/ipam_report.c felix/ipam_report.h felix/state_file.c felix/state_file.h \
 	felix/bgp_saved.c felix/bgp_saved.h

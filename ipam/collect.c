@@ -170,8 +170,7 @@ static struct job *job_add(struct collect *c, enum job_kind kind)
 	return j;
 }
 
-static bool is_leak(struct collect *c, const struct ipamobj_block *b, uint32_t i,
-		    const char *owner)
+static bool is_leak(struct collect *c, const struct ipamobj_block *b, uint32_t i, const char *owner)
 {
 	const struct ipamobj_attr *at = obj_attr(b, i);
 	const char *node = at ? obj_secondary(at, "node") : "";
@@ -210,8 +209,7 @@ static void look_at_block(struct collect *c, const struct ipamobj_block *b)
 		if (!j)
 			j = job_add(c, JOB_BLOCK);
 		j->frees = xrealloc(j->frees, (j->nfrees + 1) * sizeof(*j->frees));
-		j->frees[j->nfrees++] =
-			(struct job_free){ i, xstrdup(obj_attr(b, i)->handle_id) };
+		j->frees[j->nfrees++] = (struct job_free){ i, xstrdup(obj_attr(b, i)->handle_id) };
 	}
 	if (!j)
 		return;
@@ -235,7 +233,8 @@ static void look_at_handles(struct collect *c, const struct ipamobj_reply *block
 	for (unsigned i = 0; i < c->nhandles; i++) {
 		const struct ipamobj_meta *h = &c->handles[i];
 
-		/* Its writer mentions it in a block within seconds; ten minutes are many of them. */
+		/* Its writer mentions it in a block within seconds; ten minutes are many of them.
+		 */
 		if (text_set_has(&used, h->name) ||
 		    (h->created && now_s < h->created + ORPHAN_AGE) ||
 		    observed(c, key_of(h->uid, h->resource_version, 0)) < SYNC_LEAK_AGE)
@@ -291,10 +290,10 @@ static void got_handles(struct collect *c, const struct ipamobj_reply *r)
 	for (uint32_t i = 0; i < r->n; i++) {
 		const struct ipamobj_meta *m = r->objects[i];
 
-		c->handles[i] = (struct ipamobj_meta){
-			arena_strdup(&c->lists, m->name), arena_strdup(&c->lists, m->uid),
-			arena_strdup(&c->lists, m->resource_version), "", m->created
-		};
+		c->handles[i] = (struct ipamobj_meta){ arena_strdup(&c->lists, m->name),
+						       arena_strdup(&c->lists, m->uid),
+						       arena_strdup(&c->lists, m->resource_version),
+						       "", m->created };
 	}
 	c->nhandles = r->n;
 }

@@ -91,8 +91,8 @@ static void get(struct collect *c, struct job *j, enum ipamobj_kind kind)
 	collect_send(c, &r, kind == IPAMOBJ_BLOCK ? got_block : got_affinity, j);
 }
 
-static void delete_object(struct collect *c, struct job *j, enum ipamobj_kind kind, const char *name,
-			  const char *uid, const char *version,
+static void delete_object(struct collect *c, struct job *j, enum ipamobj_kind kind,
+			  const char *name, const char *uid, const char *version,
 			  void (*done)(void *, void *, const struct ipamobj_reply *))
 {
 	struct ipamobj_request r = { .verb = IPAMOBJ_DELETE,
@@ -139,8 +139,10 @@ static bool free_leaks(struct collect *c, struct job *j)
 					     .kind = IPAMOBJ_BLOCK,
 					     .object = b };
 		b->sequence++;
-		collect_say(c, "freeing %u addresses of pods that are gone with their node in block "
-			       "%s", n, prefix_format(&j->cidr, cidr, sizeof(cidr)));
+		collect_say(c,
+			    "freeing %u addresses of pods that are gone with their node in block "
+			    "%s",
+			    n, prefix_format(&j->cidr, cidr, sizeof(cidr)));
 		collect_send(c, &r, got_block, j);
 	}
 	arena_free(&a);

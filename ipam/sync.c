@@ -272,10 +272,11 @@ static void got_affinities(void *engine, void *obj, const struct ipamobj_reply *
 	if (r->result != IPAMOBJ_OK) {
 		if (r->result == IPAMOBJ_REFUSED) {
 			s->list_retry = s->now.ms + LIST_RETRY;
-			say_problem(s, SYNC_REFUSED, "blockaffinities",
-				    "BlockAffinities cannot be listed (%s): check the node's rights "
-				    "and that the CRDs are there",
-				    r->why ? r->why : "no reason");
+			say_problem(
+				s, SYNC_REFUSED, "blockaffinities",
+				"BlockAffinities cannot be listed (%s): check the node's rights "
+				"and that the CRDs are there",
+				r->why ? r->why : "no reason");
 		}
 		return;
 	}
@@ -294,8 +295,7 @@ static void got_affinities(void *engine, void *obj, const struct ipamobj_reply *
 	if (s->list_part++ == 0)
 		return;
 	s->listed = true;
-	s->relist_at = s->now.ms + SYNC_RELIST * 4 / 5 +
-		       gate_random(&s->gate, SYNC_RELIST * 2 / 5);
+	s->relist_at = s->now.ms + SYNC_RELIST * 4 / 5 + gate_random(&s->gate, SYNC_RELIST * 2 / 5);
 }
 
 static void step_list(struct sync *s)
@@ -358,8 +358,8 @@ static void run(struct sync *s)
 	step_claims(s);
 	/* A claim has just made a record; its first request goes now. */
 	for (unsigned i = 0; i < 2; i++) {
-		struct own *o = s->claims[i].step == CLAIM_WRITE ? own_find(s, &s->claims[i].cidr)
-								 : NULL;
+		struct own *o =
+			s->claims[i].step == CLAIM_WRITE ? own_find(s, &s->claims[i].cidr) : NULL;
 		if (o && !s->stopped)
 			step_own(s, o);
 	}

@@ -9,8 +9,9 @@
  * pending affinity itself; nothing has to be journalled before it.
  *
  * The owner sends each request it is given and answers with sync_reply(); it calls sync_tick() at
- * sync_next(). Callbacks come from inside the inputs; from inside a callback only the functions
- * that take a const struct sync may be called. A request may not be answered from inside request().
+ * sync_next(), which may change with every input. Callbacks come from inside the inputs. From
+ * request() and alive() only functions that take a const struct sync may be called, and a request
+ * may not be answered there; from the others every input is allowed and is worked off behind it.
  */
 #ifndef SELVAGE_IPAM_SYNC_H
 #define SELVAGE_IPAM_SYNC_H
@@ -172,7 +173,8 @@ void sync_tick(struct sync *s, struct sync_now now);
 uint64_t sync_next(const struct sync *s); /* ms at which to tick; UINT64_MAX: nothing is due */
 /* The answer to a request. Unknown ids are ignored. */
 void sync_reply(struct sync *s, uint64_t id, const struct ipamobj_reply *r, struct sync_now now);
-/* Something was seen on this object from outside (a watch): read it again when it is ours. */
+/* Something was seen on this object from outside (a watch): read it again when it is ours. What the
+ * engine wrote itself comes back by a watch too and then costs one GET: meant for affinities. */
 void sync_hint_changed(struct sync *s, enum ipamobj_kind kind, const struct prefix *cidr,
 		       struct sync_now now);
 

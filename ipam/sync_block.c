@@ -47,9 +47,8 @@ void own_set_affinity(struct sync *s, struct own *o, const struct ipamobj_affini
 
 static const char *result_name(enum ipamobj_result r)
 {
-	static const char *const names[] = { "ok",	"already exists",  "conflict",
-					     "not found", "no answer",	   "not reachable",
-					     "busy",	"refused" };
+	static const char *const names[] = { "ok",	  "already exists", "conflict", "not found",
+					     "no answer", "not reachable",  "busy",	"refused" };
 	return names[r];
 }
 

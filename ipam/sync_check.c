@@ -36,8 +36,9 @@ const char *sync_check_kind_name(enum sync_check_kind k)
 
 const char *sync_check_mend_name(enum sync_check_mend m)
 {
-	static const char *const names[] = { "none",	      "wait",	      "free-address",
-					     "delete-handle", "delete-affinity", "release-lease" };
+	static const char *const names[] = {
+		"none", "wait", "free-address", "delete-handle", "delete-affinity", "release-lease"
+	};
 	return names[m];
 }
 
@@ -295,8 +296,9 @@ static void check_block(struct ctx *c, unsigned i)
 	/* In order: what an earlier block covers follows it. */
 	for (unsigned k = i + 1; k < c->nblocks && prefix_overlaps(&b->cidr, &c->blocks[k]->cidr);
 	     k++)
-		find(c, CHECK_BLOCK_OVERLAP, MEND_NONE, cidr, "block %s (%s) overlaps block %s (%s)",
-		     cidr, b->affinity, prefix_format(&c->blocks[k]->cidr, other, sizeof(other)),
+		find(c, CHECK_BLOCK_OVERLAP, MEND_NONE, cidr,
+		     "block %s (%s) overlaps block %s (%s)", cidr, b->affinity,
+		     prefix_format(&c->blocks[k]->cidr, other, sizeof(other)),
 		     c->blocks[k]->affinity);
 	if (!pool_of_addr(c, &b->cidr.addr) && strncmp(b->affinity, "virtual:", 8) != 0)
 		find(c, CHECK_BLOCK_OUTSIDE, MEND_NONE, cidr, "block %s lies in no IPPool", cidr);
@@ -547,9 +549,8 @@ static void check_handles(struct ctx *c)
 				 uses[u].name);
 			f->handle_id = arena_strdup(c->a, uses[u].handle_id);
 		} else if (d > 0) {
-			f = find(c, CHECK_HANDLE_UNREFERENCED, MEND_DELETE_HANDLE,
-				 v[h]->meta.name, "no block mentions IPAMHandle %s",
-				 v[h]->meta.name);
+			f = find(c, CHECK_HANDLE_UNREFERENCED, MEND_DELETE_HANDLE, v[h]->meta.name,
+				 "no block mentions IPAMHandle %s", v[h]->meta.name);
 			f->handle_id = arena_strdup(c->a, v[h]->handle_id);
 			of_object(c, f, &v[h]->meta);
 		} else {

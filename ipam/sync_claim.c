@@ -6,12 +6,14 @@
 #include "ipam/sync_impl.h"
 
 enum {
-	NAMES_FRESH = 5000,	/* ms: one listing serves the claims of both families */
-	CLAIM_RETRY = 100,	/* after a conflict, doubled each time */
+	NAMES_FRESH = 5000, /* ms: one listing serves the claims of both families */
+	CLAIM_RETRY = 100,  /* after a conflict, doubled each time */
 	CLAIM_RETRY_MAX = 10000,
 	CLAIM_IDLE_RETRY = 60000, /* where nothing is free and no ADD waits */
 	CLAIM_TELL = 5000,	  /* a failure so fresh answers the next want */
 	AWAY_FAILS = 3,
+	SAME_VIEW = 600, /* s */
+	MAX_TRIED = 4096,
 };
 
 static uint64_t blocks_in(const struct sync_pool *p)
@@ -38,7 +40,7 @@ void names_forget(struct sync *s)
 
 static int by_cidr(const void *a, const void *b)
 {
-	return prefix_cmp(a, b);
+	return prefix_cmp(&((const struct named *)a)->cidr, &((const struct named *)b)->cidr);
 }
 
 /* Sorts, and leaves out what lies in another: the rest is disjoint. */
@@ -48,7 +50,7 @@ static void tidy_names(struct sync *s)
 
 	qsort(s->names, s->nnames, sizeof(*s->names), by_cidr);
 	for (unsigned i = 0; i < s->nnames; i++)
-		if (n == 0 || !prefix_covers(&s->names[n - 1], &s->names[i]))
+		if (n == 0 || !prefix_covers(&s->names[n - 1].cidr, &s->names[i].cidr))
 			s->names[n++] = s->names[i];
 	s->nnames = n;
 }
@@ -61,15 +63,15 @@ static const struct prefix *name_overlapping(const struct sync *s, const struct 
 	while (lo < hi) {
 		unsigned mid = (lo + hi) / 2;
 
-		if (prefix_cmp(&s->names[mid], c) < 0)
+		if (prefix_cmp(&s->names[mid].cidr, c) < 0)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	if (lo > 0 && prefix_overlaps(&s->names[lo - 1], c))
-		return &s->names[lo - 1];
-	if (lo < s->nnames && prefix_overlaps(&s->names[lo], c))
-		return &s->names[lo];
+	if (lo > 0 && prefix_overlaps(&s->names[lo - 1].cidr, c))
+		return &s->names[lo - 1].cidr;
+	if (lo < s->nnames && prefix_overlaps(&s->names[lo].cidr, c))
+		return &s->names[lo].cidr;
 	return NULL;
 }
 
@@ -80,7 +82,8 @@ static void took_names(struct sync *s, const struct ipamobj_reply *r)
 	for (uint32_t i = 0; i < r->n; i++) {
 		const struct ipamobj_meta *m = r->objects[i];
 
-		if (obj_name_to_cidr(m->name, &s->names[s->nnames]))
+		s->names[s->nnames].created = m->created;
+		if (obj_name_to_cidr(m->name, &s->names[s->nnames].cidr))
 			s->nnames++;
 	}
 	tidy_names(s);
@@ -89,16 +92,18 @@ static void took_names(struct sync *s, const struct ipamobj_reply *r)
 
 /* ---- the ends of a claim ---- */
 
-static bool wants_this(const struct want *w, const struct claim *c)
+static bool same_want(const struct want *w, const struct want *x)
 {
-	return w->fam == c->fam && w->has_pool == c->has_pool &&
-	       (!w->has_pool || prefix_eq(&w->pool, &c->pool));
+	return w->fam == x->fam && w->has_pool == x->has_pool &&
+	       (!w->has_pool || prefix_eq(&w->pool, &x->pool));
 }
 
 static void tell_wants(struct sync *s, struct claim *c, enum sync_claim result, const char *why)
 {
+	struct want claimed = { c->fam, c->has_pool, c->pool };
+
 	for (unsigned i = s->nwants; i-- > 0;) {
-		if (!wants_this(&s->wants[i], c))
+		if (!same_want(&s->wants[i], &claimed))
 			continue;
 		struct want w = s->wants[i];
 		if (result != SYNC_CLAIM_AWAY)
@@ -112,9 +117,9 @@ static void claim_fail(struct sync *s, struct claim *c, enum sync_claim result, 
 	tell_wants(s, c, result, why);
 	c->step = CLAIM_IDLE;
 	c->last = result;
+	c->failed = (struct want){ c->fam, c->has_pool, c->pool };
 	c->failed_at = s->now.ms + 1;
-	c->retry_at = s->now.ms + CLAIM_IDLE_RETRY / 2 +
-		      gate_random(&s->gate, CLAIM_IDLE_RETRY);
+	c->retry_at = s->now.ms + CLAIM_IDLE_RETRY / 2 + gate_random(&s->gate, CLAIM_IDLE_RETRY);
 	c->tries = 0;
 }
 
@@ -122,8 +127,7 @@ static void claim_again(struct sync *s, struct claim *c)
 {
 	c->step = CLAIM_NAMES;
 	names_forget(s);
-	c->retry_at = s->now.ms +
-		      gate_jitter(&s->gate, CLAIM_RETRY, c->tries++, CLAIM_RETRY_MAX);
+	c->retry_at = s->now.ms + gate_jitter(&s->gate, CLAIM_RETRY, c->tries++, CLAIM_RETRY_MAX);
 }
 
 void claim_refused(struct sync *s, const struct own *o, const char *why)
@@ -164,11 +168,11 @@ static bool is_free(const struct sync *s, const struct prefix *c)
 	return !name_overlapping(s, c);
 }
 
-/* The first free of n blocks from the i-th on, round about within [lo, hi). */
-static bool walk(struct sync *s, const struct sync_pool *p, uint64_t lo, uint64_t hi, uint64_t from,
+/* The first free of the pool's n blocks from the i-th on, round about. */
+static bool walk(struct sync *s, const struct sync_pool *p, uint64_t n, uint64_t from,
 		 struct prefix *out)
 {
-	uint64_t i = from, left = hi - lo;
+	uint64_t i = from, left = n;
 
 	while (left > 0) {
 		struct prefix c = nth_block(p, i);
@@ -188,31 +192,95 @@ static bool walk(struct sync *s, const struct sync_pool *p, uint64_t lo, uint64_
 		}
 		left -= skip < left ? skip : left;
 		i += skip;
-		if (i >= hi)
-			i = lo + (i - hi) % (hi - lo);
+		if (i >= n)
+			i = (i - n) % n;
 	}
 	return false;
 }
 
-/* Nodes that know each other begin at places of their own, and go on where nobody begins; else at
- * the host name's hash, as Calico, and after a conflict anywhere. */
+/* What is free of a pool, as ranges of blocks. */
+struct gaps {
+	struct gap {
+		uint64_t from, n;
+	} * v;
+	unsigned count;
+	uint64_t total;
+};
+
+/* As it was a while ago: all nodes that start to claim at once see the same, though by now some of
+ * them have claimed. */
+static struct gaps gaps_before_claims(const struct sync *s, const struct sync_pool *p)
+{
+	unsigned host = family_bits(p->cidr.addr.fam) - p->block_size;
+	uint64_t now_s = s->now.unix_ns / 1000000000, n = blocks_in(p), at = 0;
+	uint64_t before = now_s / SAME_VIEW * SAME_VIEW - SAME_VIEW;
+	struct gaps g = { .v = xcalloc(s->nnames + 1, sizeof(*g.v)) };
+
+	for (unsigned i = 0; i < s->nnames && at < n; i++) {
+		const struct named *x = &s->names[i];
+		uint64_t first, last;
+
+		if (!prefix_overlaps(&x->cidr, &p->cidr) || x->created >= before)
+			continue;
+		if (prefix_covers(&x->cidr, &p->cidr))
+			at = n;
+		first = prefix_offset(&p->cidr, &x->cidr.addr) >> host;
+		last = x->cidr.len >= p->block_size
+			       ? first
+			       : first + (UINT64_C(1) << (p->block_size - x->cidr.len)) - 1;
+		if (first > at && at < n)
+			g.v[g.count++] = (struct gap){ at, (first < n ? first : n) - at };
+		at = last + 1 > at ? last + 1 : at;
+	}
+	if (at < n)
+		g.v[g.count++] = (struct gap){ at, n - at };
+	for (unsigned i = 0; i < g.count; i++)
+		g.total += g.v[i].n;
+	return g;
+}
+
+/* Tries the k-th to the (k + n - 1)-th block of the gaps, from the from-th of these on. */
+static bool try_gaps(struct sync *s, const struct sync_pool *p, const struct gaps *g, uint64_t k,
+		     uint64_t n, uint64_t from, struct prefix *out)
+{
+	for (uint64_t tried = 0; tried < n && tried < MAX_TRIED; tried++) {
+		uint64_t i = k + (from + tried) % n;
+		const struct gap *gap = g->v;
+
+		while (i >= gap->n)
+			i -= gap++->n;
+		*out = nth_block(p, gap->from + i);
+		if (is_free(s, out))
+			return true;
+	}
+	return false;
+}
+
+/* Nodes that know each other begin at places of their own, and go on where nobody begins. */
+static bool choose_by_rank(struct sync *s, const struct sync_pool *p, struct prefix *out)
+{
+	struct gaps g = gaps_before_claims(s, p);
+	uint64_t step = g.total / s->set.nodes, spare = step * s->set.nodes;
+	bool found = step && try_gaps(s, p, &g, s->set.rank * step, step, 0, out);
+
+	if (!found && spare < g.total)
+		found = try_gaps(s, p, &g, spare, g.total - spare,
+				 gate_random(&s->gate, g.total - spare), out);
+	free(g.v);
+	return found;
+}
+
+/* Else at the host name's hash, as Calico, and after a conflict anywhere. */
 static bool choose_in(struct sync *s, const struct claim *c, const struct sync_pool *p,
 		      struct prefix *out)
 {
-	uint64_t n = blocks_in(p), nodes = s->set.nodes;
+	uint64_t n = blocks_in(p);
 
-	if (nodes && s->set.rank < nodes && nodes <= n) {
-		uint64_t step = n / nodes, at = s->set.rank * step, spare = nodes * step;
-
-		if (walk(s, p, at, at + step, at, out))
-			return true;
-		if (spare < n &&
-		    walk(s, p, spare, n, spare + gate_random(&s->gate, n - spare), out))
-			return true;
-	} else if (c->tries == 0) {
-		return walk(s, p, 0, n, ipamobj_host_hash(s->node) % n, out);
-	}
-	return walk(s, p, 0, n, gate_random(&s->gate, n), out);
+	if (s->set.rank < s->set.nodes && choose_by_rank(s, p, out))
+		return true;
+	if (c->tries == 0 && s->set.nodes == 0)
+		return walk(s, p, n, ipamobj_host_hash(s->node) % n, out);
+	return walk(s, p, n, gate_random(&s->gate, n), out);
 }
 
 static bool claim_may_use(const struct claim *c, const struct sync_pool *p)
@@ -225,7 +293,8 @@ static bool claim_may_use(const struct claim *c, const struct sync_pool *p)
 static bool sees_other_sizes(const struct sync *s, const struct sync_pool *p)
 {
 	for (unsigned i = 0; i < s->nnames; i++)
-		if (prefix_overlaps(&s->names[i], &p->cidr) && s->names[i].len != p->block_size)
+		if (prefix_overlaps(&s->names[i].cidr, &p->cidr) &&
+		    s->names[i].cidr.len != p->block_size)
 			return true;
 	return false;
 }
@@ -379,8 +448,9 @@ static void pick(struct sync *s, struct claim *c)
 	if (take_back(s, c))
 		return;
 	if (owned(s, c->fam) >= max_blocks(s)) {
-		claim_fail(s, c, SYNC_MAX_BLOCKS, "this node has as many blocks as maxBlocksPerHost "
-						  "of the IPAMConfig allows");
+		claim_fail(s, c, SYNC_MAX_BLOCKS,
+			   "this node has as many blocks as maxBlocksPerHost "
+			   "of the IPAMConfig allows");
 		return;
 	}
 	for (unsigned i = 0; i < s->npools; i++) {
@@ -484,7 +554,7 @@ static void begin_claim(struct sync *s, struct claim *c)
 	if (w)
 		c->pool = w->pool;
 	if (w && c->failed_at && s->now.ms + 1 < c->failed_at + CLAIM_TELL &&
-	    c->last != SYNC_CLAIM_AWAY) {
+	    same_want(w, &c->failed)) {
 		tell_wants(s, c, c->last, "as a moment ago");
 		return;
 	}

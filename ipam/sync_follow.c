@@ -46,9 +46,8 @@ static bool is_leftover(struct sync *s, const struct own *o, uint32_t ordinal,
 	struct sync_alloc al = alloc_of(o, ordinal, at);
 	const struct handle *h = handle_find(s, at->handle_id);
 
-	return !s->set.mixed && strcmp(al.node, s->node) == 0 &&
-	       !obj_secondary(at, "type")[0] && (!h || h->leases == 0) &&
-	       !s->ops->alive(s->arg, &al);
+	return !s->set.mixed && strcmp(al.node, s->node) == 0 && !obj_secondary(at, "type")[0] &&
+	       (!h || h->leases == 0) && !s->ops->alive(s->arg, &al);
 }
 
 static enum alloc classify(struct sync *s, struct own *o, uint32_t i, struct held *l)
@@ -95,11 +94,12 @@ static void say_conflict(struct sync *s, struct own *o, uint32_t i, struct held 
 		return;
 	l->conflict = true;
 	addr_format(&l->addr, text, sizeof(text));
-	say_problem(s, SYNC_CONFLICT, text,
-		    "address %s is in use here by %s/%s (%s), but the API gives it to %s/%s on node "
-		    "%s (%s): delete one of the two pods",
-		    text, l->namespace_, l->pod, l->handle->id, obj_secondary(at, "namespace"),
-		    obj_secondary(at, "pod"), obj_secondary(at, "node"), at->handle_id);
+	say_problem(
+		s, SYNC_CONFLICT, text,
+		"address %s is in use here by %s/%s (%s), but the API gives it to %s/%s on node "
+		"%s (%s): delete one of the two pods",
+		text, l->namespace_, l->pod, l->handle->id, obj_secondary(at, "namespace"),
+		obj_secondary(at, "pod"), obj_secondary(at, "node"), at->handle_id);
 }
 
 static void compare_lease(struct sync *s, struct own *o, uint32_t i, struct held *l, enum alloc is)
@@ -137,7 +137,7 @@ static struct due compare(struct sync *s, struct own *o, struct arena *a, struct
 		if (!l || (is != ALLOC_FREE && is != ALLOC_GONE))
 			continue;
 		due.settling |= l->settling;
-		if (!handle_ready(l->handle, &o->cidr)) {
+		if (!handle_ready(s, l->handle, &o->cidr)) {
 			due.waits = true;
 			continue;
 		}
@@ -162,8 +162,7 @@ static struct due compare(struct sync *s, struct own *o, struct arena *a, struct
 void follow_soon(struct sync *s, struct own *o, bool now)
 {
 	if (!o->dirty || o->put_at <= s->now.ms)
-		o->put_at = s->now.ms + SYNC_COALESCE +
-			    gate_random(&s->gate, SYNC_COALESCE_JITTER);
+		o->put_at = s->now.ms + SYNC_COALESCE + gate_random(&s->gate, SYNC_COALESCE_JITTER);
 	o->dirty = true;
 	if (now)
 		o->put_at = s->now.ms;
@@ -194,11 +193,12 @@ void own_set_block(struct sync *s, struct own *o, const struct ipamobj_block *b,
 	o->tries = 0;
 	if (!obj_block_sane(o->block)) {
 		if (!o->told)
-			say_problem(s, SYNC_REFUSED, prefix_format(&o->cidr, text, sizeof(text)),
-				    "block %s in the API contradicts itself (an index or ordinal out "
-				    "of range): it is left alone and nothing is given from it; repair "
-				    "or delete the IPAMBlock",
-				    text);
+			say_problem(
+				s, SYNC_REFUSED, prefix_format(&o->cidr, text, sizeof(text)),
+				"block %s in the API contradicts itself (an index or ordinal out "
+				"of range): it is left alone and nothing is given from it; repair "
+				"or delete the IPAMBlock",
+				text);
 		o->told = true;
 		o->dirty = false;
 		return;

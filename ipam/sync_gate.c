@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-enum { HOLD_BASE = 100, HOLD_MAX = 30000 };
+enum { HOLD_BASE = 100, HOLD_MAX = 30000, PACE_MIN = 500, PACE_MAX = 16000, PACE_NONE = 50 };
 
 void gate_init(struct gate *g, uint32_t seed)
 {
@@ -37,10 +37,11 @@ bool gate_open(const struct gate *g, uint64_t now, uint64_t *later)
 			*later = g->hold_until;
 		return false;
 	}
+	unsigned max = g->pace ? 1 : GATE_MAX, n = 0;
+
 	for (unsigned i = 0; i < GATE_MAX; i++)
-		if (!g->calls[i].id)
-			return true;
-	return false;
+		n += g->calls[i].id != 0;
+	return n < max;
 }
 
 uint64_t gate_begin(struct gate *g, const struct ipamobj_request *r,
@@ -68,18 +69,28 @@ bool gate_end(struct gate *g, uint64_t id, const struct ipamobj_reply *r, uint64
 		return false;
 	*out = *c;
 	c->id = 0;
+	uint64_t until = now;
 	if (r->result == IPAMOBJ_AWAY || r->result == IPAMOBJ_BUSY ||
 	    r->result == IPAMOBJ_UNKNOWN) {
-		uint64_t until = now + r->retry_after +
-				 gate_jitter(g, HOLD_BASE, g->fails, HOLD_MAX);
-
+		until += r->retry_after + gate_jitter(g, HOLD_BASE, g->fails, HOLD_MAX);
 		g->fails += g->fails < 16;
-		if (until > g->hold_until)
-			g->hold_until = until;
 	} else {
 		/* Halved, not cleared: among many busy answers one lucky one says little. */
 		g->fails /= 2;
 	}
+	/* A busy API is one that many press at once. Each then slows down by itself, one request
+	 * after the other, and comes back to full speed by and by: what is sent is then mostly
+	 * served, where retries alone would keep it busy. */
+	if (r->result == IPAMOBJ_BUSY) {
+		g->pace = g->pace < PACE_MIN / 2 ? PACE_MIN : 2 * g->pace;
+		g->pace = g->pace < PACE_MAX ? g->pace : PACE_MAX;
+	} else {
+		g->pace -= g->pace / 8;
+		g->pace = g->pace < PACE_NONE ? 0 : g->pace;
+	}
+	until += gate_random(g, g->pace + 1);
+	if (until > g->hold_until)
+		g->hold_until = until;
 	g->conflicts += r->result == IPAMOBJ_CONFLICT || r->result == IPAMOBJ_EXISTS;
 	return true;
 }

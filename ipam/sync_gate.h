@@ -22,6 +22,7 @@ struct gate {
 	uint64_t last_id;
 	uint64_t hold_until; /* ms */
 	unsigned fails;
+	uint64_t pace; /* ms, the most between two requests; 0: no limit */
 	uint64_t rng;
 	uint64_t requests, writes, conflicts;
 };

@@ -52,9 +52,12 @@ static bool covers(const struct ipamobj_handle *h, const struct prefix *cidr)
 	return false;
 }
 
-bool handle_ready(const struct handle *h, const struct prefix *cidr)
+/* Written by us a moment ago, so that a collector which saw it in no block and means to delete it
+ * finds another version. */
+bool handle_ready(const struct sync *s, const struct handle *h, const struct prefix *cidr)
 {
-	return h->known == PRESENT && !h->copy->deleted && covers(h->copy, cidr);
+	return h->known == PRESENT && !h->copy->deleted && covers(h->copy, cidr) && h->written &&
+	       s->now.ms <= h->checked_at + HANDLE_RECHECK;
 }
 
 /* ---- what it should list ---- */
@@ -138,8 +141,8 @@ static void backoff(struct sync *s, struct handle *h, const struct ipamobj_reply
 		      gate_jitter(&s->gate, HANDLE_RETRY, h->tries++, HANDLE_RETRY_MAX);
 	if (r->result == IPAMOBJ_REFUSED && h->tries == 1)
 		say_problem(s, SYNC_REFUSED, h->id,
-			    "IPAMHandle %s: the API refuses it (%s): check the node's rights", h->id,
-			    r->why ? r->why : "no reason");
+			    "IPAMHandle %s: the API refuses it (%s): check the node's rights",
+			    h->id, r->why ? r->why : "no reason");
 }
 
 static void handle_done(void *engine, void *obj, const struct ipamobj_reply *r)
@@ -149,6 +152,8 @@ static void handle_done(void *engine, void *obj, const struct ipamobj_reply *r)
 
 	h->call = 0;
 	h->checked_at = s->now.ms;
+	h->written = r->result == IPAMOBJ_OK && h->writing;
+	h->writing = false;
 	switch (r->result) {
 	case IPAMOBJ_OK:
 		h->known = UNKNOWN;
@@ -210,7 +215,7 @@ static void put_handle(struct sync *s, struct handle *h, const struct wanted *w,
 		o.meta = (struct ipamobj_meta){ ipamobj_handle_name(h->id, name), "", "", "", 0 };
 	else
 		o.meta = h->copy->meta;
-	h->posted = true;
+	h->posted = h->writing = true;
 	h->call = send_request(s, &r, handle_done, h);
 }
 
@@ -265,10 +270,13 @@ static bool merge(struct wanted *w, const struct ipamobj_handle *copy)
 
 static void step_needed(struct sync *s, struct handle *h, struct wanted *w)
 {
+	bool stale = w->missing && s->now.ms > h->checked_at + HANDLE_RECHECK;
+
 	/* Written long ago and still in no block: a collector may have taken it for an orphan. */
-	if (h->known == PRESENT && w->missing && s->now.ms > h->checked_at + HANDLE_RECHECK)
+	if (h->known == PRESENT && stale)
 		h->known = UNKNOWN;
-	if (h->known == PRESENT && !h->copy->deleted && !merge(w, h->copy))
+	if (h->known == PRESENT && !h->copy->deleted && !merge(w, h->copy) &&
+	    (h->written || !w->missing))
 		return;
 	/* Where all blocks mention it, it was written before them. */
 	if (h->known == UNKNOWN && !w->missing)

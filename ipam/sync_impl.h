@@ -20,7 +20,7 @@ enum {
 	SYNC_WATERMARK = 16,
 	SYNC_DEFAULT_MAX_BLOCKS = 20,
 	SYNC_DEFAULT_HANDLE_RATE = 10,
-	SYNC_COALESCE = 1000,		/* ms */
+	SYNC_COALESCE = 1000, /* ms */
 	SYNC_COALESCE_JITTER = 250,
 	SYNC_RELIST = 600000,
 	SYNC_EMPTY_AGE = 300000,
@@ -28,7 +28,7 @@ enum {
 	SYNC_LEAK_AGE = 60000,
 	SYNC_TAKEN_RETRY = 300000,
 	SYNC_REFUSED_RETRY = 60000,
-	SYNC_RELEASED_AGE = 1200,	/* s: the longest ipCooldownSeconds */
+	SYNC_RELEASED_AGE = 1200, /* s: the longest ipCooldownSeconds */
 };
 
 /* What is known of an object in the API. */
@@ -36,16 +36,16 @@ enum known { UNKNOWN, ABSENT, PRESENT };
 
 struct own {
 	struct prefix cidr, pool;
-	bool want;	 /* false: the affinity, and the block where it is ours, shall go */
-	bool ours;	 /* durably: the block names us and the affinity is confirmed */
-	bool taken;	 /* was ours; another has it */
-	bool doubt;	 /* not to be allocated from until read again */
-	bool restored;	 /* from the state file, not yet seen */
-	bool releasing;	 /* want is false because it was empty */
-	bool written;	 /* the block's copy stems from a write of ours */
-	bool adopted;	 /* the affinity was seen with our instance */
-	bool told;	 /* a problem with it was said */
-	uint64_t call;	 /* 0: no request under way */
+	bool want;	/* false: the affinity, and the block where it is ours, shall go */
+	bool ours;	/* durably: the block names us and the affinity is confirmed */
+	bool taken;	/* was ours; another has it */
+	bool doubt;	/* not to be allocated from until read again */
+	bool restored;	/* from the state file, not yet seen */
+	bool releasing; /* want is false because it was empty */
+	bool written;	/* the block's copy stems from a write of ours */
+	bool adopted;	/* the affinity was seen with our instance */
+	bool told;	/* a problem with it was said */
+	uint64_t call;	/* 0: no request under way */
 	uint64_t retry_at;
 	unsigned tries;
 
@@ -59,7 +59,7 @@ struct own {
 	uint64_t empty_since, leak_scan_at;
 	/* By ordinal. */
 	uint8_t *foreign;
-	char **gone;	     /* the handle whose lease ended and that the copy may still show */
+	char **gone;	      /* the handle whose lease ended and that the copy may still show */
 	uint64_t *leak_since; /* ms + 1 of the first observation; 0: none */
 	uint32_t *leak_hash;
 };
@@ -70,7 +70,8 @@ struct handle {
 	struct held *held; /* its leases' addresses */
 	unsigned leases;
 	enum known known;
-	bool posted; /* it may exist: asked, or written without an answer */
+	bool writing, written; /* the request under way, the copy is of a write of ours */
+	bool posted;	       /* it may exist: asked, or written without an answer */
 	uint64_t call, retry_at, checked_at;
 	unsigned tries;
 	struct ipamobj_handle *copy;
@@ -104,10 +105,16 @@ struct claim {
 	struct prefix cidr; /* CLAIM_WRITE, CLAIM_VERIFY */
 	uint64_t call, retry_at;
 	unsigned tries;
-	enum sync_claim last; /* the last failure, told again to wants within a moment */
-	uint64_t failed_at;   /* 0: never */
+	enum sync_claim last; /* the last failure, told again to like wants within a moment */
+	struct want failed;
+	uint64_t failed_at; /* 0: never */
 	uint64_t away_told;
-	bool mixed_sizes;     /* blocks of another size were seen: look again before it counts */
+	bool mixed_sizes; /* blocks of another size were seen: look again before it counts */
+};
+
+struct named {
+	struct prefix cidr;
+	uint64_t created; /* s since the epoch */
 };
 
 enum event_type { EV_FOREIGN, EV_CLAIMED, EV_SETTLED, EV_PROBLEM };
@@ -122,7 +129,7 @@ struct event {
 	char *object, *text;
 };
 
-enum { HELD_BUCKETS = 128 };
+enum { HELD_BUCKETS = 64 };
 
 struct sync {
 	char *node, *instance;
@@ -156,7 +163,7 @@ struct sync {
 	struct claim claims[2]; /* IPv4, IPv6 */
 	struct want *wants;
 	unsigned nwants;
-	struct prefix *names; /* every block of the cluster: disjoint, in order */
+	struct named *names; /* every block of the cluster: disjoint, in order */
 	unsigned nnames;
 	uint64_t names_at; /* ms + 1; 0: not known */
 
@@ -218,7 +225,7 @@ bool block_mentions(const struct ipamobj_block *b, const char *handle_id);
 /* ---- sync_handle.c ---- */
 struct handle *handle_find(const struct sync *s, const char *id);
 struct handle *handle_get(struct sync *s, const char *id); /* made where missing */
-bool handle_ready(const struct handle *h, const struct prefix *cidr);
+bool handle_ready(const struct sync *s, const struct handle *h, const struct prefix *cidr);
 void step_handles(struct sync *s);
 void handles_free(struct sync *s);
 

@@ -83,8 +83,7 @@ void sync_set_node(struct sync *s, bool present, const char *instance, struct sy
 	sync_leave(s, true);
 }
 
-void sync_set_usage(struct sync *s, const struct ipam_block_use *u, unsigned n,
-		    struct sync_now now)
+void sync_set_usage(struct sync *s, const struct ipam_block_use *u, unsigned n, struct sync_now now)
 {
 	sync_enter(s, now);
 	s->usage = xrealloc(s->usage, (n ? n : 1) * sizeof(*u));
@@ -171,7 +170,8 @@ void sync_lease_del(struct sync *s, const struct addr *a, struct sync_now now)
 		uint32_t i = (uint32_t)prefix_offset(&o->cidr, a);
 		const struct ipamobj_attr *alloc =
 			o->block_known == PRESENT && obj_block_sane(o->block)
-				? obj_attr(o->block, i) : NULL;
+				? obj_attr(o->block, i)
+				: NULL;
 
 		/* Does the API show it, or will it soon? */
 		if (o->call || o->block_known == UNKNOWN ||
@@ -225,7 +225,8 @@ int sync_release_leak(struct sync *s, const struct addr *a, const char *handle_i
 	uint32_t i = (uint32_t)prefix_offset(&o->cidr, a);
 	const struct ipamobj_attr *at = obj_attr(o->block, i);
 	if (!at || strcmp(at->handle_id, handle_id) != 0)
-		return err_set(err, "address %s is not allocated to %s in the API", text, handle_id);
+		return err_set(err, "address %s is not allocated to %s in the API", text,
+			       handle_id);
 	sync_enter(s, now);
 	mark_gone(s, o, i, handle_id);
 	follow_soon(s, o, true);

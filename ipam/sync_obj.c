@@ -39,7 +39,8 @@ static struct ipamobj_attr copy_attr(struct arena *a, const struct ipamobj_attr 
 	return out;
 }
 
-static struct ipamobj_block *copy_lists(struct arena *a, const struct ipamobj_block *b, size_t extra)
+static struct ipamobj_block *copy_lists(struct arena *a, const struct ipamobj_block *b,
+					size_t extra)
 {
 	struct ipamobj_block *c = arena_alloc(a, sizeof(*c));
 
@@ -98,9 +99,8 @@ struct ipamobj_block *obj_new_block(struct arena *a, const struct prefix *cidr, 
 	struct ipamobj_block *b = arena_alloc(a, sizeof(*b));
 	char name[IPAMOBJ_NAME];
 
-	b->meta = (struct ipamobj_meta){
-		arena_strdup(a, ipamobj_block_name(cidr, name)), "", "", "", 0
-	};
+	b->meta = (struct ipamobj_meta){ arena_strdup(a, ipamobj_block_name(cidr, name)), "", "",
+					 "", 0 };
 	b->cidr = prefix_mask(cidr);
 	b->affinity = arena_printf(a, "host:%s", node);
 	b->claim_time = obj_rfc3339(a, unix_ns / 1000000000);

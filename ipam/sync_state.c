@@ -7,19 +7,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "ipam/journal_format.h"
+
 #define FIRST_LINE "selvage blocks 1"
-
-static uint32_t crc32_of(const char *p, size_t n)
-{
-	uint32_t c = UINT32_MAX;
-
-	while (n--) {
-		c ^= (uint8_t)*p++;
-		for (int k = 0; k < 8; k++)
-			c = c >> 1 ^ (c & 1 ? 0xedb88320u : 0);
-	}
-	return ~c;
-}
 
 /* Each line is put before what came before it lies: built in one growing text. */
 struct text {
@@ -66,7 +56,7 @@ char *sync_state_encode(const struct sync_state *st, struct arena *a, size_t *le
 	for (unsigned i = 0; i < st->nforeign; i++)
 		line(&t, arena_printf(a, "foreign %s",
 				      addr_format(&st->foreign[i], addr, sizeof(addr))));
-	line(&t, arena_printf(a, "end %08" PRIx32, crc32_of(t.p, t.len)));
+	line(&t, arena_printf(a, "end %08" PRIx32, crc32c(0, t.p, t.len)));
 	*len = t.len;
 	return t.p;
 }
@@ -117,7 +107,7 @@ static int check_end(const char *text, size_t len, size_t *body)
 		return -1;
 	for (at = len - 1; at > 0 && text[at - 1] != '\n';)
 		at--;
-	snprintf(want, sizeof(want), "end %08" PRIx32 "\n", crc32_of(text, at));
+	snprintf(want, sizeof(want), "end %08" PRIx32 "\n", crc32c(0, text, at));
 	*body = at;
 	return len - at == strlen(want) && memcmp(text + at, want, len - at) == 0 ? 0 : -1;
 }
@@ -143,8 +133,10 @@ int sync_state_decode(const char *text, size_t len, struct sync_state *out, stru
 		if (good)
 			continue;
 		sync_state_free(out);
-		return err_set(err, "the list of blocks: line %d cannot be read; it was written by "
-				    "another version", number);
+		return err_set(err,
+			       "the list of blocks: line %d cannot be read; it was written by "
+			       "another version",
+			       number);
 	}
 	return 0;
 }

@@ -8,7 +8,7 @@
  *   foreign 10.0.0.5
  *   end 1a2b3c4d
  *
- * The last line carries the CRC-32 of all before it: a torn file is refused whole.
+ * The last line carries the CRC-32C of all before it: a torn file is refused whole.
  */
 #ifndef SELVAGE_IPAM_SYNC_STATE_H
 #define SELVAGE_IPAM_SYNC_STATE_H

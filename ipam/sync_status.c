@@ -34,8 +34,8 @@ void sync_block_at(const struct sync *s, unsigned i, struct sync_block *out)
 		*out = (struct sync_block){
 			.cidr = o->cidr,
 			.pool = o->pool,
-			.allocate = ours && !o->doubt && sane && !s->stopped && !s->suspended && p &&
-				    p->use == SYNC_POOL_AUTO,
+			.allocate = ours && !o->doubt && sane && !s->stopped && !s->suspended &&
+				    p && p->use == SYNC_POOL_AUTO,
 			.advertise = ours,
 			.taken = o->taken,
 		};
@@ -82,8 +82,7 @@ void sync_save(const struct sync *s, struct sync_state *st)
 	for (unsigned i = 0; i < s->nown; i++)
 		for (uint64_t k = 0; k < prefix_size(&s->own[i]->cidr); k++)
 			if (s->own[i]->foreign[k])
-				st->foreign[st->nforeign++] =
-					addr_add(&s->own[i]->cidr.addr, k);
+				st->foreign[st->nforeign++] = addr_add(&s->own[i]->cidr.addr, k);
 }
 
 static unsigned behind_of(const struct sync *s, const struct own *o)
@@ -108,8 +107,9 @@ void sync_status(const struct sync *s, struct sync_status *out)
 	*out = (struct sync_status){
 		.synced = s->listed && !s->stopped,
 		.stopped = s->stopped || s->suspended,
-		.stopped_why = s->stopped ? s->stopped_why
-			       : s->suspended ? "this node's Node object is gone" : "",
+		.stopped_why = s->stopped     ? s->stopped_why
+			       : s->suspended ? "this node's Node object is gone"
+					      : "",
 		.requests = s->gate.requests,
 		.writes = s->gate.writes,
 		.conflicts_seen = s->gate.conflicts,

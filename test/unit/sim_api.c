@@ -109,7 +109,7 @@ static void put(struct sim *sim, struct sim_obj *o, const void *obj, const char 
 	m->uid = uid ? arena_strdup(&a, uid) : arena_printf(&a, "u%" PRIu64, ++sim->last_uid);
 	m->resource_version = arena_printf(&a, "%" PRIu64, ++sim->last_rv);
 	if (!uid)
-		m->created = sim->now / 1000;
+		m->created = sim->epoch_s + sim->now / 1000;
 	arena_free(&o->arena);
 	o->arena = a;
 	o->obj = copy;
@@ -219,7 +219,7 @@ static struct ipamobj_reply update(struct sim *sim, const struct ipamobj_request
 	return one(&ok, a, o);
 }
 
-static struct ipamobj_reply delete(struct sim *sim, const struct ipamobj_request *r)
+static struct ipamobj_reply delete (struct sim *sim, const struct ipamobj_request *r)
 {
 	struct sim_obj **at = slot(sim, r->kind, r->name);
 

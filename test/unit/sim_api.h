@@ -20,7 +20,7 @@ struct sim_obj {
 	struct arena arena;
 };
 
-enum { SIM_BUCKETS = 4096, SIM_KINDS = 3 };
+enum { SIM_BUCKETS = 512, SIM_KINDS = 3 };
 
 /* How often, of 1000 requests. */
 struct sim_faults {
@@ -30,7 +30,8 @@ struct sim_faults {
 struct sim_event; /* a message on its way, or a call of the model's */
 
 struct sim {
-	uint64_t now; /* ms */
+	uint64_t now;	  /* ms */
+	uint64_t epoch_s; /* what now 0 is in s since 1970, for creation times */
 	uint64_t rng, last_rv, last_uid;
 	struct sim_obj *buckets[SIM_KINDS][SIM_BUCKETS];
 	unsigned count[SIM_KINDS];

@@ -14,10 +14,11 @@
 #include "ipam/sync_state.h"
 
 #define NETWORK "net"
+enum { EPOCH = 1800000000 };
 
 static uint64_t now_s(const struct world *w)
 {
-	return 1800000000 + w->sim.now / 1000;
+	return EPOCH + w->sim.now / 1000;
 }
 
 static struct sync_now now_of(const struct world *w)
@@ -657,7 +658,7 @@ void world_settle(struct world *w)
 		sync_status(w->nodes[i].sync, &st);
 		if (!st.synced || st.behind)
 			world_breaks(w, "%s is not settled: synced %d, %u behind", w->nodes[i].name,
-			       st.synced, st.behind);
+				     st.synced, st.behind);
 	}
 }
 
@@ -670,6 +671,7 @@ void world_init(struct world *w, const struct world_conf *conf)
 	sim_init(&w->sim, conf->seed);
 	w->sim.faults = conf->faults;
 	w->sim.slow = 50;
+	w->sim.epoch_s = EPOCH;
 	w->sim.deliver = deliver;
 	w->sim.wrote = world_wrote;
 	w->sim.arg = w;
@@ -688,7 +690,7 @@ void world_init(struct world *w, const struct world_conf *conf)
 		n->w = w;
 		n->present = true;
 		snprintf(n->name, sizeof(n->name), "n%u", i + 1);
-		snprintf(n->instance, sizeof(n->instance), "%s.0", n->name);
+		snprintf(n->instance, sizeof(n->instance), "n%u.0", i + 1);
 		snprintf(n->boot_id, sizeof(n->boot_id), "00000000-0000-0000-0000-000000000000");
 		strcpy(n->dir, "/tmp/selvage-test-XXXXXX");
 		if (!mkdtemp(n->dir))

@@ -27,7 +27,7 @@ struct wpod {
 
 struct wnode {
 	struct world *w;
-	char name[16], instance[16], boot_id[40];
+	char name[16], instance[40], boot_id[64];
 	bool up, present; /* the daemon runs; the Node object exists */
 	unsigned gen, life;
 	int dirfd;
@@ -42,7 +42,7 @@ struct wnode {
 
 struct world_conf {
 	uint64_t seed;
-	bool mixed;	   /* with a Calico node that borrows and claims */
+	bool mixed; /* with a Calico node that borrows and claims */
 	bool v6;
 	unsigned nodes;
 	struct sim_faults faults;
@@ -57,8 +57,8 @@ struct world {
 	unsigned npools;
 	unsigned last_name;
 	uint64_t calico_pods;
-	bool quiet;	   /* no more churn */
-	char broken[300];  /* "" : every invariant holds */
+	bool quiet;	  /* no more churn */
+	char broken[300]; /* "" : every invariant holds */
 	unsigned claimed, taken, conflicts, leaks_freed;
 };
 

@@ -88,10 +88,11 @@ static void calico_handle(struct calico_op *op, bool create)
 
 static void calico_write(struct calico_op *op)
 {
-	struct ipamobj_kv node = { "node", WORLD_CALICO };
-	struct ipamobj_attr at = { op->pod->handle, 1, &node, "", "" };
+	struct ipamobj_kv *node = arena_alloc(&op->arena, sizeof(*node));
+	struct ipamobj_attr at = { op->pod->handle, 1, node, "", "" };
 	struct ipamobj_block *b = op->block;
 
+	*node = (struct ipamobj_kv){ "node", WORLD_CALICO };
 	if (op->release) {
 		uint32_t i = (uint32_t)prefix_offset(&b->cidr, &op->pod->addrs[0]);
 		const struct ipamobj_attr *is = obj_attr(b, i);
@@ -163,16 +164,11 @@ void world_calico_del(struct world *w, struct wpod *p)
 
 	op->w = w;
 	op->release = true;
-	op->pod = malloc(sizeof(*p));
+	op->pod = arena_alloc(&op->arena, sizeof(*p));
 	*op->pod = *p;
 	p->state = POD_NONE;
 	host.len = w->pools[0].block_size;
 	block = prefix_mask(&host);
 	ipamobj_block_name(&block, op->block_name);
-	/* Leaks one small copy a pod into the op's arena instead of an owner of its own. */
-	struct wpod *copy = arena_alloc(&op->arena, sizeof(*copy));
-	*copy = *op->pod;
-	free(op->pod);
-	op->pod = copy;
 	calico_step(op);
 }

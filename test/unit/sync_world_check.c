@@ -27,9 +27,11 @@ void world_check_addresses(struct world *w)
 				if (x / 2 >= p->naddrs || x % 2 >= q->naddrs ||
 				    !addr_eq(&p->addrs[x / 2], &q->addrs[x % 2]))
 					continue;
-				world_breaks(w, "address %s has two owners: %s on node %d, %s on node %d",
-				       addr_format(&p->addrs[x / 2], text, sizeof(text)), p->name,
-				       p->node, q->name, q->node);
+				world_breaks(
+					w,
+					"address %s has two owners: %s on node %d, %s on node %d",
+					addr_format(&p->addrs[x / 2], text, sizeof(text)), p->name,
+					p->node, q->name, q->node);
 			}
 }
 
@@ -48,8 +50,9 @@ void world_check_blocks(struct world *w)
 					sync_block_at(t, y, &c);
 					if (b.allocate && c.allocate &&
 					    prefix_overlaps(&b.cidr, &c.cidr))
-						world_breaks(w, "block %s is given from by two nodes",
-						       prefix_format(&b.cidr, text, sizeof(text)));
+						world_breaks(
+							w, "block %s is given from by two nodes",
+							prefix_format(&b.cidr, text, sizeof(text)));
 				}
 		}
 }
@@ -69,7 +72,7 @@ static void check_other_affinity(void *arg, struct sim_obj *o)
 	    !prefix_overlaps(&f->cidr, &c->f->cidr))
 		return;
 	world_breaks(c->w, "block %s has two confirmed owners, %s and %s",
-	       prefix_format(&f->cidr, text, sizeof(text)), f->node, c->f->node);
+		     prefix_format(&f->cidr, text, sizeof(text)), f->node, c->f->node);
 }
 
 static void check_affinity(void *arg, struct sim_obj *o)
@@ -90,7 +93,7 @@ static void check_other_block(void *arg, struct sim_obj *o)
 
 	if (b != x && prefix_overlaps(&b->cidr, &x->cidr))
 		world_breaks(c->w, "block %s overlaps another",
-		       prefix_format(&b->cidr, text, sizeof(text)));
+			     prefix_format(&b->cidr, text, sizeof(text)));
 }
 
 struct mention {
@@ -106,8 +109,8 @@ static void check_mention(void *arg, struct sim_obj *o)
 
 	for (uint32_t i = 0; i < b->nattrs; i++)
 		if (strcmp(ipamobj_handle_name(b->attrs[i].handle_id, name), m->name) == 0)
-			world_breaks(m->w, "handle %s was deleted while block %s mentions it", m->name,
-			       o->name);
+			world_breaks(m->w, "handle %s was deleted while block %s mentions it",
+				     m->name, o->name);
 }
 
 /* A handle is there before a block mentions it and for as long as one does. What lands late, after
@@ -119,8 +122,9 @@ static void check_handles(struct world *w, const struct ipamobj_block *b)
 	for (uint32_t i = 0; i < b->nattrs; i++)
 		if (!sim_get(&w->sim, IPAMOBJ_HANDLE,
 			     ipamobj_handle_name(b->attrs[i].handle_id, name)))
-			world_breaks(w, "a block was written that mentions handle %s, which is missing",
-			       name);
+			world_breaks(
+				w, "a block was written that mentions handle %s, which is missing",
+				name);
 }
 
 static void return_node(void *arg)
@@ -169,13 +173,14 @@ void world_wrote(void *arg, const struct ipamobj_request *r)
 		check_handles(w, b);
 	if (!obj_block_sane(b))
 		world_breaks(w, "block %s contradicts itself",
-		       prefix_format(&b->cidr, text, sizeof(text)));
+			     prefix_format(&b->cidr, text, sizeof(text)));
 	uint32_t used = 0;
 	for (uint32_t i = 0; i < b->size; i++)
 		used += b->allocations[i] >= 0;
 	if (used + b->nunallocated != b->size)
 		world_breaks(w, "block %s: %u allocated and %u unallocated of %u",
-		       prefix_format(&b->cidr, text, sizeof(text)), used, b->nunallocated, b->size);
+			     prefix_format(&b->cidr, text, sizeof(text)), used, b->nunallocated,
+			     b->size);
 	if (r->verb == IPAMOBJ_CREATE) {
 		struct confirmed c = { w, (const void *)b };
 
@@ -209,10 +214,11 @@ static void end_block(void *arg, struct sim_obj *o)
 	for (unsigned i = 0; i < w->conf.nodes; i++)
 		dead |= !w->nodes[i].present && obj_is_host(b->affinity, w->nodes[i].name);
 	if (dead && obj_block_empty(b))
-		world_breaks(w, "block %s of %s, which is gone, was not collected", o->name, b->affinity);
+		world_breaks(w, "block %s of %s, which is gone, was not collected", o->name,
+			     b->affinity);
 	if (!dead && (!f || f->deleted || f->state != IPAMOBJ_CONFIRMED))
 		world_breaks(w, "block %s of %s has no confirmed affinity (state %d)", o->name,
-		       b->affinity, f ? f->state : -1);
+			     b->affinity, f ? f->state : -1);
 	for (uint32_t i = 0; i < b->size; i++) {
 		const struct ipamobj_attr *at = obj_attr(b, i);
 		struct addr a = addr_add(&b->cidr.addr, i);
@@ -224,10 +230,9 @@ static void end_block(void *arg, struct sim_obj *o)
 		for (unsigned k = 0; p && k < p->naddrs; k++)
 			its |= addr_eq(&p->addrs[k], &a);
 		if (!its)
-			world_breaks(w, "address %s leaked: %s holds it", addr_format(&a, text, sizeof(text)),
-			       at->handle_id);
-		if (!sim_get(&w->sim, IPAMOBJ_HANDLE,
-			     ipamobj_handle_name(at->handle_id, name)))
+			world_breaks(w, "address %s leaked: %s holds it",
+				     addr_format(&a, text, sizeof(text)), at->handle_id);
+		if (!sim_get(&w->sim, IPAMOBJ_HANDLE, ipamobj_handle_name(at->handle_id, name)))
 			world_breaks(w, "handle %s is missing", at->handle_id);
 	}
 }
@@ -241,7 +246,8 @@ static void end_affinity(void *arg, struct sim_obj *o)
 		sim_get(&w->sim, IPAMOBJ_BLOCK, ipamobj_block_name(&f->cidr, name));
 
 	if (!b || !obj_is_host(b->affinity, f->node))
-		world_breaks(w, "affinity %s is left without its block (state %d)", o->name, f->state);
+		world_breaks(w, "affinity %s is left without its block (state %d)", o->name,
+			     f->state);
 }
 
 static void end_handle(void *arg, struct sim_obj *o)
@@ -269,13 +275,15 @@ static void end_pods(struct world *w)
 				if (prefix_contains(&w->pools[x].cidr, &p->addrs[k]))
 					host.len = (uint8_t)w->pools[x].block_size;
 			cidr = prefix_mask(&host);
-			const struct ipamobj_block *b = sim_get(
-				&w->sim, IPAMOBJ_BLOCK, ipamobj_block_name(&cidr, name));
+			const struct ipamobj_block *b =
+				sim_get(&w->sim, IPAMOBJ_BLOCK, ipamobj_block_name(&cidr, name));
 			const struct ipamobj_attr *at =
-				b ? obj_attr(b, (uint32_t)prefix_offset(&cidr, &p->addrs[k])) : NULL;
+				b ? obj_attr(b, (uint32_t)prefix_offset(&cidr, &p->addrs[k]))
+				  : NULL;
 			if (!at || strcmp(at->handle_id, p->handle) != 0)
 				world_breaks(w, "%s of %s is not written in its block",
-				       addr_format(&p->addrs[k], text, sizeof(text)), p->name);
+					     addr_format(&p->addrs[k], text, sizeof(text)),
+					     p->name);
 		}
 	}
 }

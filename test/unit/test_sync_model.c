@@ -14,7 +14,7 @@ static void seeds(uint64_t *from, uint64_t *n)
 	const char *one = getenv("SYNC_SEED"), *many = getenv("SYNC_SEEDS");
 
 	*from = one ? strtoull(one, NULL, 10) : 1;
-	*n = one ? 1 : many ? strtoull(many, NULL, 10) : 1000;
+	*n = one ? 1 : many ? strtoull(many, NULL, 10) : 200;
 }
 
 static void check_world(const struct world_conf *conf, bool slow, const char *test)
@@ -30,8 +30,8 @@ static void check_world(const struct world_conf *conf, bool slow, const char *te
 	if (!w->broken[0])
 		world_settle(w);
 	if (w->broken[0])
-		fprintf(stderr, "SYNC_SEED=%" PRIu64 " %s: at %" PRIu64 " ms: %s\n", conf->seed, test,
-			w->sim.now, w->broken);
+		fprintf(stderr, "SYNC_SEED=%" PRIu64 " %s: at %" PRIu64 " ms: %s\n", conf->seed,
+			test, w->sim.now, w->broken);
 	ck_assert_msg(!w->broken[0], "seed %" PRIu64 ": %s", conf->seed, w->broken);
 	world_free(w);
 	free(w);

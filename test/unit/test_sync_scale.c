@@ -17,7 +17,8 @@ struct member {
 	struct fleet *f;
 	char name[16];
 	struct sync *sync;
-	unsigned claimed, writes;
+	unsigned claimed, writes, refused; /* refused: of the writes, those answered 429 */
+	uint64_t writing[64];		   /* by id modulo 64: a write's */
 };
 struct fleet {
 	struct sim sim;
@@ -36,8 +37,11 @@ static void on_request(void *arg, uint64_t id, const struct ipamobj_request *r)
 {
 	struct member *m = arg;
 
-	m->writes += r->verb == IPAMOBJ_CREATE || r->verb == IPAMOBJ_UPDATE ||
-		     r->verb == IPAMOBJ_DELETE;
+	bool write =
+		r->verb == IPAMOBJ_CREATE || r->verb == IPAMOBJ_UPDATE || r->verb == IPAMOBJ_DELETE;
+
+	m->writes += write;
+	m->writing[id % 64] = write ? id : 0;
 	sim_send(&m->f->sim, m, 0, id, r);
 }
 
@@ -95,6 +99,7 @@ static void deliver(void *arg, void *who, unsigned gen, uint64_t id, const struc
 	struct member *m = who;
 
 	(void)gen;
+	m->refused += r->result == IPAMOBJ_BUSY && m->writing[id % 64] == id;
 	sync_reply(m->sync, id, r, now_of(arg));
 }
 
@@ -174,7 +179,6 @@ static void fleet_init(struct fleet *f, unsigned n, unsigned known, uint64_t see
 	f->sim.deliver = deliver;
 	f->sim.arg = f;
 	f->sim.capacity = 500;
-	f->start = f->sim.now;
 	f->n = n;
 	f->v = calloc(n, sizeof(*f->v));
 	prefix_parse("10.0.0.0/8", &pools[0].cidr);
@@ -183,6 +187,8 @@ static void fleet_init(struct fleet *f, unsigned n, unsigned known, uint64_t see
 	pools[1].cidr.len = (uint8_t)(122 - bits);
 	for (unsigned i = 0; i < 2; i++)
 		fill_rest(f, &pools[i], room);
+	f->sim.now += 3600000;
+	f->start = f->sim.now;
 	for (unsigned i = 0; i < n; i++) {
 		struct member *m = &f->v[i];
 
@@ -231,7 +237,7 @@ static void check_fleet(struct fleet *f, unsigned max_writes, const char *what)
 {
 	struct count c = { .f = f };
 	uint64_t writes = 0;
-	unsigned most = 0, over = 0;
+	unsigned most = 0, most_sent = 0;
 
 	ck_assert_uint_eq(member_count(f), f->n);
 	sim_each(&f->sim, IPAMOBJ_BLOCK, count_block, &c);
@@ -241,14 +247,15 @@ static void check_fleet(struct fleet *f, unsigned max_writes, const char *what)
 	ck_assert_uint_eq(c.affinities, 2 * f->n);
 	ck_assert_uint_eq(c.bad, 0);
 	for (unsigned i = 0; i < f->n; i++) {
-		writes += f->v[i].writes;
-		over += f->v[i].writes > 10;
-		if (f->v[i].writes > most)
-			most = f->v[i].writes;
+		unsigned done = f->v[i].writes - f->v[i].refused;
+
+		writes += done;
+		most = done > most ? done : most;
+		most_sent = f->v[i].writes > most_sent ? f->v[i].writes : most_sent;
 	}
-	printf("%s: %u nodes, %.2f writes a node, at most %u, %u nodes over 10; %" PRIu64
-	       " requests, %" PRIu64 " answered busy, peak %u/s, later %u/s\n",
-	       what, f->n, (double)writes / f->n, most, over, f->sim.requests,
+	printf("%s: %u nodes, %.2f writes a node, at most %u (sent, 429 included: at most %u); "
+	       "%" PRIu64 " requests, %" PRIu64 " answered busy, peak %u/s, later %u/s\n",
+	       what, f->n, (double)writes / f->n, most, most_sent, f->sim.requests,
 	       f->sim.answered_busy, f->sim.peak, f->peak_later);
 	ck_assert_uint_le(most, max_writes);
 }
@@ -286,7 +293,7 @@ START_TEST(unknown_places)
 {
 	struct fleet f;
 
-	fleet_init(&f, fleet_size(), 0, 2);
+	fleet_init(&f, fleet_size() / 4, 0, 2);
 	run(&f, f.start + 300000);
 	check_fleet(&f, 60, "places unknown");
 	fleet_free(&f);

@@ -11,6 +11,7 @@ struct node_block {
 	struct prefix pool;
 	bool allocate; /* the pool is enabled, Automatic, for workloads and for this node */
 	bool export_;  /* advertised: durably ours, and the pool has no disableBGPExport */
+	bool closed;   /* whose it is, is in doubt: nobody gets an address of it */
 };
 
 struct node_blocks {
@@ -22,7 +23,7 @@ struct node_blocks {
  * computed blocks count. */
 struct node_claim {
 	struct prefix cidr, pool;
-	bool allocate, advertise;
+	bool allocate, advertise, closed;
 };
 struct node_claims {
 	unsigned n;

@@ -117,12 +117,17 @@ static void on_blocks(void *arg)
 	struct claims *c = arg;
 	unsigned n = sync_block_count(c->sync);
 
+	/* A list that is shorter for a moment would cost its blocks their cool-downs. */
+	if (c->restoring)
+		return;
+
 	c->block_v = xrealloc(c->block_v, (n + 1) * sizeof(*c->block_v));
 	for (unsigned i = 0; i < n; i++) {
 		struct sync_block b;
 
 		sync_block_at(c->sync, i, &b);
-		c->block_v[i] = (struct node_claim){ b.cidr, b.pool, b.allocate, b.advertise };
+		c->block_v[i] = (struct node_claim){ b.cidr, b.pool, b.allocate, b.advertise,
+						     b.closed };
 	}
 	c->blocks = (struct node_claims){ n, c->block_v };
 	if (c->started)
@@ -176,8 +181,11 @@ void claims_restore(struct claims *c)
 		log_warn("ipam", "state.dir: blocks: %s; they are read from the API", err.text);
 	} else {
 		if (!strcmp(st.node, c->conf.node) && !strcmp(st.instance, c->instance)) {
+			c->restoring = true;
 			restore_pools(c, &st);
 			sync_restore(c->sync, &st);
+			c->restoring = false;
+			on_blocks(c);
 		} else
 			log_warn("ipam",
 				 "state.dir: blocks is of node %s, not of %s; the blocks are read "
@@ -186,6 +194,7 @@ void claims_restore(struct claims *c)
 		sync_state_free(&st);
 	}
 	arena_free(&arena);
+	claims_tell_voided(c);
 	/* A DEL may come before the API does: the engine must know whose address that was. */
 	claims_tell_leases(c);
 }

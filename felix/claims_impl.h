@@ -75,7 +75,7 @@ struct claims {
 	struct claims_asked asked[CLAIMS_ASKED];
 	char *lines[CLAIMS_LINES];
 	unsigned nlines;
-	bool started, mixed;
+	bool started, mixed, restoring;
 	bool noting; /* leases that come or go from now on are written to their pods */
 	/* the own Node object */
 	bool patching, instance_seen;
@@ -97,6 +97,8 @@ void claims_drive(struct claims *c); /* after each input of an engine */
 /* ---- claims_leases.c ---- */
 /* Tells the engine what has changed since the last time. */
 void claims_tell_leases(struct claims *c);
+/* At the start: the leases of before a reboot, so that the next difference ends them. */
+void claims_tell_voided(struct claims *c);
 void claims_told_free(struct claims *c);
 
 /* ---- claims_pools.c ---- */

@@ -165,6 +165,17 @@ void claims_tell_leases(struct claims *c)
 	claims_drive(c);
 }
 
+void claims_tell_voided(struct claims *c)
+{
+	const struct claims_told none = { 0 };
+	struct gather g = { &c->told, 0 };
+
+	ipam_each_voided(c->conf.ipam, gather_lease, &g);
+	if (c->told.n)
+		qsort(c->told.v, c->told.n, sizeof(*c->told.v), by_addr);
+	tell_difference(c, &none, &c->told);
+}
+
 void claims_told_free(struct claims *c)
 {
 	free(c->told.v);

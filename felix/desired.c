@@ -18,7 +18,7 @@ static void find_blocks(struct desired *d, const struct bgpconf_input *in)
 	for (unsigned i = 0; i < found.n; i++) {
 		d->blocks[d->nblocks++] =
 			(struct ipam_block_conf){ found.v[i].cidr, found.v[i].pool,
-						  found.v[i].allocate };
+						  found.v[i].allocate, found.v[i].closed };
 		d->nallocate += found.v[i].allocate;
 	}
 	store_list(in->store, KIND_IPPOOL, &d->npools);

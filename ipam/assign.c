@@ -27,7 +27,7 @@ static const struct ipam_pools *pools_of(const struct ipam_want *w, enum family 
 /* pool NULL: by the block's own `allocate`. */
 static bool may_serve(const struct own_block *ob, enum family fam, const struct prefix *pool)
 {
-	if (!ob->ours || ob->conf.cidr.addr.fam != fam)
+	if (!ob->ours || ob->conf.closed || ob->conf.cidr.addr.fam != fam)
 		return false;
 	return pool ? prefix_covers(pool, &ob->conf.cidr) : ob->conf.allocate;
 }
@@ -83,7 +83,7 @@ static enum ipam_result find_free(const struct ipam *ipam, const struct ipam_wan
 
 static bool contains(const struct own_block *ob, const struct addr *a)
 {
-	return ob->ours && prefix_contains(&ob->conf.cidr, a);
+	return ob->ours && !ob->conf.closed && prefix_contains(&ob->conf.cidr, a);
 }
 
 static const struct own_block *block_of(const struct ipam *ipam, const struct addr *a)
@@ -443,5 +443,14 @@ void ipam_each(const struct ipam *ipam, void (*cb)(void *arg, const struct ipam_
 	const struct lease *l;
 
 	TAILQ_FOREACH(l, &ipam->leases.order, order)
+	cb(arg, &l->pub);
+}
+
+void ipam_each_voided(const struct ipam *ipam, void (*cb)(void *arg, const struct ipam_lease *l),
+		      void *arg)
+{
+	const struct lease *l;
+
+	TAILQ_FOREACH(l, &ipam->voided.order, order)
 	cb(arg, &l->pub);
 }

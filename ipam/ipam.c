@@ -209,6 +209,7 @@ static bool set_block(struct ipam *ipam, const struct ipam_block_conf *conf)
 	struct own_block *ob = block_by_cidr(ipam, &cidr);
 
 	if (ob && ob->ours && ob->conf.allocate == conf->allocate &&
+	    ob->conf.closed == conf->closed &&
 	    prefix_eq(&ob->conf.pool, &conf->pool))
 		return false;
 	if (!ob)
@@ -217,6 +218,7 @@ static bool set_block(struct ipam *ipam, const struct ipam_block_conf *conf)
 		return false;
 	ob->ours = true;
 	ob->conf.allocate = conf->allocate;
+	ob->conf.closed = conf->closed;
 	ob->conf.pool = conf->pool;
 	return true;
 }
@@ -385,7 +387,8 @@ static int replay_alloc(struct ipam *ipam, const struct ipam_owner *o, const str
 
 static void replay_block(struct ipam *ipam, const struct jrec *r)
 {
-	struct ipam_block_conf conf = { r->cidr, r->pool, r->flags & JBLOCK_ALLOCATE };
+	struct ipam_block_conf conf = { .cidr = r->cidr, .pool = r->pool,
+					.allocate = r->flags & JBLOCK_ALLOCATE };
 	struct own_block *ob;
 
 	set_block(ipam, &conf);
@@ -467,6 +470,7 @@ static void forget_leases(struct ipam *ipam, uint64_t now)
 			 ipam->leases.n);
 	while ((l = TAILQ_FIRST(&ipam->leases.order))) {
 		ipam_give_back(ipam, &l->pub, now);
+		leases_add(&ipam->voided, &l->pub.owner, l->pub.addrs, l->pub.naddrs);
 		leases_remove(&ipam->leases, l);
 	}
 }
@@ -496,6 +500,7 @@ struct ipam *ipam_open_ops(int dirfd, const char *boot_id, uint64_t now,
 	ipam->lock_fd = -1;
 	ipam->cooldown = DEFAULT_COOLDOWN;
 	leases_init(&ipam->leases);
+	leases_init(&ipam->voided);
 	ipam->journal = journal_new(dirfd, ops, min_size);
 	if (take_lock(ipam, dirfd, err) == 0 && open_journal(ipam, boot_id, now, err) == 0)
 		return ipam;
@@ -518,6 +523,7 @@ void ipam_close(struct ipam *ipam)
 	free(ipam->reserved);
 	free(ipam->foreign);
 	leases_free(&ipam->leases);
+	leases_free(&ipam->voided);
 	journal_free(ipam->journal);
 	if (ipam->lock_fd >= 0)
 		close(ipam->lock_fd);

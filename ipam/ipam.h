@@ -54,6 +54,7 @@ int ipam_set_aside(int dirfd, struct err *err);
 struct ipam_block_conf {
 	struct prefix cidr, pool;
 	bool allocate; /* false: pool disabled or Manual: only by explicit request */
+	bool closed;   /* not even then: whose it is, is in doubt */
 };
 void ipam_set_blocks(struct ipam *ipam, const struct ipam_block_conf *blocks, unsigned n);
 void ipam_set_reservations(struct ipam *ipam, const struct prefix *p, unsigned n);
@@ -80,7 +81,7 @@ enum ipam_result {
 struct ipam_pools {
 	bool only; /* false: every block with `allocate` */
 	/* only: the blocks that lie in one of these, tried in this order, whatever their
-	 * `allocate` says: who lists a pool has decided. n 0: none may. */
+	 * `allocate` says (but none that is closed): who lists a pool has decided. n 0: none may. */
 	unsigned n;
 	const struct prefix *v; /* borrowed for the call */
 };
@@ -125,6 +126,11 @@ bool ipam_find(const struct ipam *ipam, const struct ipam_owner *owner, struct i
 bool ipam_find_addr(const struct ipam *ipam, const struct addr *a, struct ipam_lease *out);
 void ipam_each(const struct ipam *ipam, void (*cb)(void *arg, const struct ipam_lease *l),
 	       void *arg);
+
+/* The leases of before a reboot that this ipam_open() made void: whoever keeps a copy of them
+ * elsewhere (the API) learns here whose they were. */
+void ipam_each_voided(const struct ipam *ipam, void (*cb)(void *arg, const struct ipam_lease *l),
+		      void *arg);
 
 struct ipam_block_use {
 	struct prefix cidr, pool;

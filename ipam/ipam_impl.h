@@ -20,6 +20,7 @@ struct ipam {
 	char boot_id[BOOT_ID_LEN];
 	uint64_t created;
 	struct leases leases;
+	struct leases voided; /* by the reboot before this start */
 	struct own_block *blocks;
 	unsigned nblocks;
 	struct prefix *reserved;

@@ -183,6 +183,7 @@ void sync_hint_changed(struct sync *s, enum ipamobj_kind kind, const struct pref
 struct sync_block {
 	struct prefix cidr, pool;
 	bool allocate;	/* as ipam_block_conf's: false also while its ownership is in doubt */
+	bool closed;	/* its ownership is in doubt: no address, even for who names the pool */
 	bool advertise; /* durably ours */
 	bool taken;	/* another owner has it; listed while leases of ours lie in it */
 };

@@ -31,11 +31,13 @@ void sync_block_at(const struct sync *s, unsigned i, struct sync_block *out)
 		const struct sync_pool *p = pool_of(s, &o->cidr);
 		bool ours = o->ours && o->want;
 		bool sane = o->block_known != PRESENT || obj_block_sane(o->block);
+		bool usable = ours && !o->doubt && sane && !s->stopped && !s->suspended;
+
 		*out = (struct sync_block){
 			.cidr = o->cidr,
 			.pool = o->pool,
-			.allocate = ours && !o->doubt && sane && !s->stopped && !s->suspended &&
-				    p && p->use == SYNC_POOL_AUTO,
+			.allocate = usable && p && p->use == SYNC_POOL_AUTO,
+			.closed = !usable,
 			.advertise = ours,
 			.taken = o->taken,
 		};

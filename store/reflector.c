@@ -11,7 +11,8 @@
 
 /* A watch that ends sooner and has told nothing is a fault, or a server that flaps would be asked
  * without a pause. */
-static const double SHORTEST_WATCH = 1, LIST_TIMEOUT = 120, WATCH_SLACK = 30, ABSENT_PAUSE = 60;
+static const double SHORTEST_WATCH = 1, SILENT_WATCH = 240, LIST_TIMEOUT = 120, WATCH_SLACK = 30,
+		    ABSENT_PAUSE = 60;
 
 enum {
 	WATCH_SECONDS = 300,
@@ -225,6 +226,9 @@ static unsigned error_event(struct reflector *r, double now, const struct reflec
 		need_list(r);
 		return REFLECTOR_STOP;
 	}
+	/* As reflector_failed() has it: the version may be of a future that never comes. */
+	if (initial && e->code == 504 && *r->version)
+		r->expired++;
 	bad(r, e->text);
 	back(r);
 	pause_for(r, now, e->retry_after);
@@ -313,6 +317,13 @@ unsigned reflector_end(struct reflector *r, double now, const char *why, bool is
 
 	if (phase == NEED_LIST || phase == NEED_WATCH)
 		return 0;
+	/* Servers send a bookmark about every minute. A watch from a version that a restored etcd
+	 * has not reached is silent for ever. */
+	if (phase == IN_WATCH && !why && !r->progress && now - r->opened >= SILENT_WATCH) {
+		r->expired = 2;
+		need_list(r);
+		return 0;
+	}
 	if (phase == IN_WATCH && !why && (r->progress || now - r->opened >= SHORTEST_WATCH)) {
 		r->expired = 0;
 		back(r);

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The suite's own Kubernetes API server, and the class that tests hold it by.
 
-It answers as kube-apiserver 1.29 to 1.34 does (TLS, lists in pages, watches, compare-and-swap,
+It answers as kube-apiserver 1.29 to 1.36 does (TLS, lists in pages, watches, compare-and-swap,
 Status objects), keeps everything in memory, and does wrong on demand. It runs as its own process.
 
 In Python
@@ -21,7 +21,11 @@ ApiServer(folder, ...) keywords (all optional; the command has each as --name va
     names=[]                 more host names and addresses for the server's certificate
     cert="good"              or wrong-host, other-ca, expired
     rbac=False               True: the rbac.authorization.k8s.io objects in the store decide, 403s
-    version="1.33"           what /version says; watch_list=True: streaming lists are served
+    version="1.33"           what /version says, and the few answers that depend on it: generation
+                             of pods (since 1.33), 404 for a PUT of what is gone (since 1.34;
+                             before, 409 where it names a uid), creationTimestamp in bookmarks
+                             (until 1.33)
+    watch_list=True          streaming lists are served
     calico_v3=False          True: serve projectcalico.org/v3 besides; calico_v1=True: crd group
     bookmark=60.0            seconds between bookmarks
     history=10000            events kept for each resource; older ones give 410
@@ -227,6 +231,7 @@ class ApiBase:
 
     folder = url = ca = None
     urls = ()
+    in_tree = False   # True: the suite's own, which does wrong on demand
 
     def request(self, method, path, body=None, content_type=None):
         """(code, answer) of one request as admin; the answer is an object, or text."""
@@ -436,6 +441,8 @@ class UnixConnection(http.client.HTTPConnection):
 
 class ApiServer(ApiBase):
     """The in-tree server in a process of its own; see the top of this file."""
+
+    in_tree = True
 
     def __init__(self, folder, listen=("127.0.0.1:0",), prefix=(), names=(), cert="good",
                  rbac=False, version="1.33", watch_list=True, calico_v1=True, calico_v3=False,

@@ -71,8 +71,8 @@ class Request:
         if rest[0] == "namespaces" and len(rest) > 2 and rest[2] not in ("status", "finalize"):
             ns, rest = rest[1], rest[2:]
         table = store.tables.get((group, version, rest[0]))
-        # A built-in group answers for a resource it lacks; of a custom one nobody does.
-        self.known_group = any(r.typed and r.group == group and r.version == version
+        # A built-in group answers for a version or resource it lacks; of a custom one nobody does.
+        self.known_group = any(r.typed and r.group == group
                                for r in store.order) if table is None else True
         if table is None or len(rest) > 3 or (ns and not table.res.namespaced):
             self.ghost = Resource(group, version, rest[0], rest[0], bool(ns))

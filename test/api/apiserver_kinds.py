@@ -12,6 +12,7 @@ class Resource:
         self.fields = fields or {}
         self.names = names
         self.generation = (not typed) if generation is None else generation
+        self.order = MEMBER_ORDER.get(kind, ()) if typed else ()
         self.unconditional = typed
         self.api_version = f"{group}/{version}" if group else version
         self.qualified = f"{name}.{group}" if group else name
@@ -30,6 +31,15 @@ class Resource:
         return f"{self.path}{ns}/{self.name}" + (f"/{name}" if name else "")
 
 
+# Members of built-in kinds that are not spec and status, in the real server's order.
+MEMBER_ORDER = {
+    "Secret": ("immutable", "data", "stringData", "type"),
+    "ConfigMap": ("immutable", "data", "binaryData"),
+    "ServiceAccount": ("secrets", "imagePullSecrets", "automountServiceAccountToken"),
+    "EndpointSlice": ("addressType", "endpoints", "ports"), "Endpoints": ("subsets",),
+    "Role": ("rules",), "ClusterRole": ("rules", "aggregationRule"),
+    "RoleBinding": ("subjects", "roleRef"), "ClusterRoleBinding": ("subjects", "roleRef"),
+}
 POD_FIELDS = {"spec.nodeName": "", "spec.restartPolicy": "", "spec.schedulerName": "",
               "spec.serviceAccountName": "", "spec.hostNetwork": "false", "status.phase": "",
               "status.podIP": "", "status.nominatedNodeName": ""}
@@ -87,9 +97,12 @@ CALICO_KINDS = [  # resource, kind, namespaced
 ]
 
 
-def table(calico_v1=True, calico_v3=False, status_crds=()):
+def table(calico_v1=True, calico_v3=False, status_crds=(), minor=33):
     """Every Resource that is served, in order of discovery."""
     out = [Resource(*row[:5], **row[5]) for row in BUILT_IN]
+    for res in out:
+        if res.name == "pods":
+            res.generation = minor >= 33
     crds = [("policy.networking.k8s.io", "v1alpha2", "clusternetworkpolicies",
              "ClusterNetworkPolicy", False)]
     for on, group, version in ((calico_v1, CALICO, "v1"), (calico_v3, CALICO_V3, "v3")):
@@ -198,10 +211,16 @@ def uid_conflict(res, namespace, name, asked, have):
                     f"precondition: {asked}, UID in object meta: {have}")
 
 
+def uid_immutable(res, name, asked):
+    """A PATCH that would change metadata.uid: refused as invalid, not as a conflict."""
+    return invalid(res, name, [("metadata.uid", "FieldValueInvalid",
+                                f"Invalid value: {quoted(asked)}: field is immutable")] * 2)
+
+
 def invalid(res, name, causes, kind=None):
     """causes: [(field, reason, message)], reason FieldValueInvalid and the like."""
     kind = kind or res.kind
-    texts = [f"{field}: {message}" for field, _, message in causes]
+    texts = list(dict.fromkeys(f"{field}: {message}" for field, _, message in causes))
     said = texts[0] if len(texts) == 1 else "[" + ", ".join(texts) + "]"
     qualified = f"{kind}.{res.group}" if res.group else kind
     return StatusError(
@@ -266,6 +285,18 @@ LABEL_KEY_SAYS = (
 
 def quoted(text):
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def check_texts(meta):
+    """A patch of a built-in kind that leaves a label or annotation that is no text: 422."""
+    for field in ("labels", "annotations"):
+        for value in (meta.get(field) or {}).values():
+            if not isinstance(value, str):
+                said = f"json: cannot unmarshal into Go struct field ObjectMeta.metadata.{field} " \
+                    "of type string"
+                raise StatusError(422, f' "" is invalid: patch: Invalid value: {said}', details={
+                    "causes": [{"reason": "FieldValueInvalid", "message": f"Invalid value: {said}",
+                                "field": "patch"}]})
 
 
 def check_meta(res, meta):

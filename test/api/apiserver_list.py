@@ -8,6 +8,20 @@ from apiserver_kinds import (CONTINUE_EXPIRED, LIST_EXPIRED, StatusError, bad_re
 from apiserver_select import Selection
 from apiserver_store import to_json
 
+# What an empty object of a built-in kind shows, as a bookmark does.
+EMPTY = {
+    "Pod": {"spec": {"containers": None}, "status": {}},
+    "Node": {"spec": {}, "status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}},
+                                    "nodeInfo": dict.fromkeys((
+                                        "machineID", "systemUUID", "bootID", "kernelVersion",
+                                        "osImage", "containerRuntimeVersion", "kubeletVersion",
+                                        "kubeProxyVersion", "operatingSystem",
+                                        "architecture"), "")}},
+    "Service": {"spec": {}, "status": {"loadBalancer": {}}},
+    "EndpointSlice": {"addressType": "", "endpoints": None, "ports": None},
+    "NetworkPolicy": {"spec": {"podSelector": {}}},
+    "Role": {"rules": None}, "ClusterRole": {"rules": None},
+}
 TRUE = ("true", "1", "t", "T", "TRUE", "True")
 
 
@@ -249,13 +263,10 @@ class Watcher:
         if self.partial:
             text = b'{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":%s}' \
                 % to_json(meta)
-        elif res.name == "pods":
-            text = res.prefix_get + b'"metadata":%s,"spec":{"containers":null},"status":{}}' \
-                % to_json(meta)
-        elif res.typed and res.status:
-            text = res.prefix_get + b'"metadata":%s,"spec":{},"status":{}}' % to_json(meta)
         else:
-            text = res.prefix_get + b'"metadata":%s}' % to_json(meta)
+            rest = EMPTY.get(res.kind, {"spec": {}, "status": {}} if res.status else {}) \
+                if res.typed else {}
+            text = res.prefix_get + to_json({"metadata": meta, **rest}, sort=not res.typed)[1:]
         self.emit("BOOKMARK", self.wrap("BOOKMARK", text))
 
     def error(self, code=410, message=None, close="clean"):

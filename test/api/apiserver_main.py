@@ -107,7 +107,8 @@ class Server:
     def __init__(self, args, loop):
         self.args, self.loop, self.options = args, loop, Options(args)
         self.pki = Pki(os.path.join(args.dir, "pki"))
-        self.store = Store(table(args.calico_v1, args.calico_v3, args.status_crd), args.history)
+        self.store = Store(table(args.calico_v1, args.calico_v3, args.status_crd,
+                                 self.options.minor), args.history)
         self.auth = Auth(self.store, rbac=args.rbac)
         self.options.auth_token = self.add_token
         self.rest = Rest(self.store, self.options)

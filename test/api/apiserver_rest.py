@@ -4,9 +4,9 @@ import json
 import random
 import time
 
-from apiserver_kinds import (StatusError, already_exists, bad_request, check_meta, conflict,
-                             delete_conflict, details_of, invalid, no_such_resource, not_found,
-                             page_not_found, RBAC, uid_conflict)
+from apiserver_kinds import (StatusError, already_exists, bad_request, check_meta, check_texts,
+                             conflict, delete_conflict, details_of, invalid, no_such_resource,
+                             not_found, page_not_found, quoted, RBAC, uid_conflict, uid_immutable)
 from apiserver_list import Lister, Watcher, number
 from apiserver_patch import json_patch, merge, strategic
 from apiserver_store import make, new_uid, now_text, to_json
@@ -137,6 +137,10 @@ class Rest:
         if not said[1] and not res.typed:
             raise bad_request("Object 'Kind' is missing in "
                               f"'{req.body.decode(errors='replace')[:200]}'")
+        if not res.typed and said[0] == res.api_version and said[1] != res.kind:
+            name = (value.get("metadata") or {}).get("name", "")
+            raise invalid(res, name, [("kind", "FieldValueInvalid", f"Invalid value: "
+                                       f"{quoted(said[1])}: must be {res.kind}")], kind=said[1])
         if said[0] not in (None, "", res.api_version) or said[1] not in (None, "", res.kind):
             raise bad_request(
                 f"the API version in the data ({said[0]}) does not match the expected API version "
@@ -337,9 +341,7 @@ class Rest:
 
     def update(self, table, req):
         res = req.res
-        if not req.name:
-            raise StatusError(405, "the server does not allow this method on the requested "
-                              "resource", details={})
+        self.needs_name(req)
         value = self.body(req)
         meta = value["metadata"]
         if not meta.get("name"):
@@ -356,12 +358,21 @@ class Rest:
             meta["namespace"] = req.ns
         old = table.objs.get(f"{req.ns}/{req.name}" if res.namespaced else req.name)
         if old is None:
-            if meta.get("uid"):
+            if meta.get("uid") and self.options.minor < 34:
                 raise uid_conflict(res, req.ns, req.name, meta["uid"], "")
             raise not_found(res, req.name)
         return self.replace(table, req, old, old.load(), value)
 
+    @staticmethod
+    def needs_name(req):
+        """PUT and PATCH of a collection."""
+        if not req.name:
+            raise StatusError(405, "the server does not allow this method on the requested "
+                              "resource", details={}) if req.res.typed else \
+                bad_request("name must be provided")
+
     def patch(self, table, req):
+        self.needs_name(req)
         kind = req.headers.get("content-type", "").partition(";")[0].strip()
         accepted = ["application/json-patch+json", "application/merge-patch+json"]
         if req.res.typed:
@@ -390,8 +401,10 @@ class Rest:
         if new["metadata"].get("name") != req.name:
             raise bad_request(f"the name of the object ({new['metadata'].get('name', '')}) does "
                               f"not match the name on the URL ({req.name})")
-        if new["metadata"].get("uid") != old.uid:
-            raise uid_conflict(req.res, req.ns, req.name, new["metadata"].get("uid", ""), old.uid)
+        if new["metadata"].get("uid", old.uid) != old.uid:
+            raise uid_immutable(req.res, req.name, new["metadata"]["uid"])
+        if req.res.typed:
+            check_texts(new["metadata"])
         return self.replace(table, req, old, value, new)
 
     def replace(self, table, req, old, before, value):
@@ -405,7 +418,7 @@ class Rest:
             if not res.unconditional:
                 raise invalid(res, req.name, [
                     ("metadata.resourceVersion", "FieldValueInvalid",
-                     "Invalid value: 0x0: must be specified for an update")], kind=res.name)
+                     "Invalid value: 0: must be specified for an update")], kind=res.name)
         elif asked != str(old.rv):
             if not asked.isdigit():
                 raise bad_request(f'invalid resource version "{asked}"')
@@ -431,15 +444,15 @@ class Rest:
             meta["generation"] = was.get("generation", 0) + 1
         if req.query.get("dryRun"):
             return self.dry(table, value, 200)
-        o = table.put(value)
         if meta.get("deletionTimestamp") and not meta.get("finalizers") and \
-                not meta.get("deletionGracePeriodSeconds") and res.name != "namespaces":
-            self.remove(table, o)
-        elif res.name == "customresourcedefinitions":
+                not meta.get("deletionGracePeriodSeconds") and not (
+                    res.name == "namespaces" and (value.get("spec") or {}).get("finalizers")):
+            # What it waited for is gone: no other version is written, only DELETED comes.
+            self.remove(table, old)
+            return self.done(table, make(res, value, old.rv), 200, req)
+        o = table.put(value)
+        if res.name == "customresourcedefinitions":
             self.options.crds.added(self.store, value)
-        if res.name == "namespaces" and req.sub == "finalize" and \
-                not (value.get("spec") or {}).get("finalizers") and meta.get("deletionTimestamp"):
-            table.remove(o)
         return self.done(table, o, 200, req)
 
     @staticmethod
@@ -510,13 +523,14 @@ class Rest:
 
     def delete_one(self, table, o, options):
         """Deletes, or marks for deletion what still waits for grace or finalizers. Returns the
-        marked Obj, or None when it is gone."""
-        res = table.res
+        marked Obj, or None when it is gone without a mark. A pod is marked also when nothing is to
+        be waited for: a watch sees MODIFIED, then DELETED."""
+        res, pods = table.res, table.res.typed and table.res.name == "pods"
         if res.typed and res.name == "namespaces":
             return self.delete_namespace(table, o)
         value = o.load()
         meta, grace = value["metadata"], 0
-        if res.typed and res.name == "pods":
+        if pods:
             grace = options.get("gracePeriodSeconds")
             spec = value.get("spec") or {}
             if grace is None:
@@ -526,16 +540,19 @@ class Rest:
                 grace = 0
             if "deletionTimestamp" in meta and options.get("gracePeriodSeconds") is None:
                 grace = meta.get("deletionGracePeriodSeconds", 0)
-        if not grace and not meta.get("finalizers"):
+        if not grace and not meta.get("finalizers") and not pods:
             self.remove(table, o)
             return None
         if "deletionTimestamp" in meta and grace >= meta.get("deletionGracePeriodSeconds", 0):
             return o
+        if meta.get("generation") and "deletionTimestamp" not in meta:
+            meta["generation"] += 1
         meta["deletionTimestamp"] = now_text(time.time() + max(grace, 0))
         meta["deletionGracePeriodSeconds"] = max(grace, 0)
-        if meta.get("generation"):
-            meta["generation"] += 1
-        return table.put(value)
+        marked = table.put(value)
+        if not grace and not meta.get("finalizers"):
+            self.remove(table, marked)
+        return marked
 
     def delete_namespace(self, table, o):
         """Terminating, then its contents, then itself: what the namespace controller would do."""

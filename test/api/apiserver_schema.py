@@ -7,6 +7,11 @@ from apiserver_kinds import quoted
 
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
 INT_OR_STRING = "x-kubernetes-int-or-string"
+UNCHECKED = ("Invalid value: null: some validation rules were not checked because the object was "
+             "invalid; correct the existing errors to complete validation")
+# Of these a wrong object is told at once, without a look at its rules.
+BLOCKING = {"FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong",
+            "FieldValueTooMany", "FieldValueTypeInvalid"}
 TYPES = {"object": dict, "array": list, "string": str, "boolean": bool}
 
 
@@ -62,7 +67,17 @@ def shown(value):
         if isinstance(value, (dict, list)) else str(value).lower()
 
 
-def check(schema, value, old=None, path=""):
+def check(schema, value, old=None):
+    """Causes of a 422: [(field, reason, message)]. old is what the object was, or None."""
+    out = problems(schema, value)
+    if not any(reason in BLOCKING for _, reason, _ in out):
+        return problems(schema, value, old)
+    if has_rules(schema):
+        out.append(("<nil>", "FieldValueInvalid", UNCHECKED))
+    return out
+
+
+def problems(schema, value, old=None, path=""):
     """Causes of a 422: [(field, reason, message)]. old is what the object had here, or None."""
     out = []
 
@@ -122,8 +137,17 @@ def check(schema, value, old=None, path=""):
             continue
         at = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".lstrip(".")
         before = old.get(key) if isinstance(old, dict) and isinstance(key, str) else None
-        out += check(child_schema, child, before, at)
+        out += problems(child_schema, child, before, at)
     return out
+
+
+def has_rules(schema):
+    """Is there a rule (CEL) anywhere in it?"""
+    if "x-kubernetes-validations" in schema:
+        return True
+    return any(isinstance(s, dict) and has_rules(s) for s in (
+        *(schema.get("properties") or {}).values(), schema.get("items"),
+        schema.get("additionalProperties")))
 
 
 def is_cidr(text):

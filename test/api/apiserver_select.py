@@ -63,12 +63,10 @@ def parse_fields(res, text):
         if field != "metadata.name" and field not in res.fields and \
                 not (field == "metadata.namespace" and res.namespaced):
             said = f"field label not supported: {field}"
-            if res.typed and not res.group and not res.fields:
+            if res.typed and not res.fields:
                 said = f'"{field}" is not a known field selector: only "metadata.name", ' \
                     '"metadata.namespace"'
-            raise bad_request(
-                f'Unable to find "{res.group}/{res.version}, Resource={res.name}" that match label '
-                f'selector "", field selector "{text}": {said}')
+            raise bad_request(said)
         out.append((field, m[2] == "!=", m[3]))
     return out
 

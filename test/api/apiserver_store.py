@@ -83,6 +83,9 @@ def make(res, value, rv):
             ordered.update(meta)
         meta = ordered
     rest = {"metadata": meta}
+    for k in res.order:
+        if k in value:
+            rest[k] = value[k]
     for k, v in value.items():
         if k not in ("kind", "apiVersion", "metadata"):
             rest[k] = v

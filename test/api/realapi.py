@@ -14,12 +14,18 @@ RealApiServer(folder, listen=["127.0.0.1:0"], prefix=[], names=[], rbac=False, c
 It has TLS, client certificates, tokens (a token webhook: token(), revoke(), expire() work), RBAC and
 signed service-account tokens. There are no controllers: a deleted Namespace is finalized by delete(),
 no ServiceAccount is made for a namespace, and Pods need none.
-What has no counterpart in a real server (fault(), vanish(), load() of a given status, ...) is not here.
+What has no counterpart in a real server (fault(), vanish(), counts(), ...) is not here: a case that needs
+it is marked @in_tree (test/net/nettest.py), and named instead of run where KUBE_APISERVER is set.
+
+    kubectl(*argv)   kubectl beside the binary (or KUBECTL=...), as admin; its output, or RuntimeError
+    install(*names)  kubectl apply of files of etc/kubernetes, until the definitions are served
+    chosen()         of the module: RealApiServer where KUBE_APISERVER is set, else ApiServer
 
 The command: realapi.py --dir D [--listen A]... prints one JSON line {"url", "urls", "ca",
 "kubeconfig", "pid"} when it serves; it ends on SIGTERM or when its standard input closes.
 """
 import argparse
+import atexit
 import ctypes
 import http.client
 import json
@@ -38,10 +44,11 @@ import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
-from apiserver import ApiBase  # noqa: E402
+from apiserver import ApiBase, ApiServer  # noqa: E402
 from pki import Pki  # noqa: E402
 
-CRDS = os.path.join(HERE, "..", "..", "etc", "kubernetes", "crds.yaml")
+MANIFESTS = os.path.join(HERE, "..", "..", "etc", "kubernetes")
+CRDS = os.path.join(MANIFESTS, "crds.yaml")
 NEEDS = ("needs a real API server: set KUBE_APISERVER=/path/to/kube-apiserver (and "
          "ETCD=/path/to/etcd, where it is neither beside that nor in PATH)")
 START_SECONDS = 90
@@ -64,6 +71,11 @@ def binaries():
         if not path or not os.access(path, os.X_OK):
             raise NoServer(f"{what}={path or ''} is no program that can be run; {NEEDS}")
     return os.path.abspath(api), os.path.abspath(etcd)
+
+
+def chosen():
+    """The class of server that a suite runs against."""
+    return RealApiServer if os.environ.get("KUBE_APISERVER") else ApiServer
 
 
 def address(text):
@@ -199,6 +211,8 @@ class RealApiServer(ApiBase):
         self.ca = self.pki.ca
         self._tokens, self._lock = {}, threading.Lock()
         self._connections = threading.local()
+        self._admin_kubeconfig = None
+        atexit.register(self.close)
         try:
             self._start([address(a) for a in listen], names, rbac, list(flags))
             for path in crds:
@@ -336,7 +350,40 @@ class RealApiServer(ApiBase):
                                        f"{(crd or {}).get('status')}")
                 time.sleep(0.05)
 
+    def kubectl(self, *argv):
+        beside = os.path.join(os.path.dirname(self.apiserver), "kubectl")
+        program = os.environ.get("KUBECTL") or (
+            beside if os.access(beside, os.X_OK) else shutil.which("kubectl"))
+        if not program:
+            raise NoServer("there is no kubectl; set KUBECTL=/path/to/kubectl")
+        if not self._admin_kubeconfig:
+            self._admin_kubeconfig = self.kubeconfig(
+                os.path.join(self.folder, "admin.kubeconfig"), user=ADMIN, groups=["system:masters"])
+        p = subprocess.run([*self.prefix, program, "--kubeconfig", self._admin_kubeconfig, *argv],
+                           capture_output=True, text=True, timeout=120, check=False,
+                           env={**os.environ, "HOME": self.folder})
+        if p.returncode:
+            raise RuntimeError(f"kubectl {' '.join(argv)}: {p.stderr.strip() or p.stdout.strip()}")
+        return p.stdout
+
+    def install(self, *names):
+        import yaml  # pylint: disable=import-outside-toplevel
+        made = []
+        for name in names:
+            path = os.path.join(MANIFESTS, name)
+            self.kubectl("apply", "-f", path)
+            with open(path, encoding="utf-8") as f:
+                made += [d["metadata"]["name"] for d in yaml.safe_load_all(f)
+                         if d and d["kind"] == "CustomResourceDefinition"]
+        self.wait_crds(made)
+
+    def __getattr__(self, name):
+        if hasattr(ApiServer, name):
+            raise AssertionError(f"{name}() is of the suite's own server: mark the case @in_tree")
+        raise AttributeError(name)
+
     def close(self):
+        atexit.unregister(self.close)
         for p in reversed(self.procs):
             if p.poll() is None:
                 p.send_signal(signal.SIGTERM if p.name == "etcd" else signal.SIGKILL)

@@ -8,6 +8,7 @@ NAME: only the rows and scenarios whose name begins so, with what they need befo
 resourceVersions, times and continue tokens are compared by where they stand and by whether they are
 equal to each other, not by value. Ends with "N passed, N failed".
 """
+import concurrent.futures
 import http.client
 import itertools
 import json
@@ -23,7 +24,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from apiserver import ApiServer  # noqa: E402
-from realapi import NoServer, RealApiServer  # noqa: E402
+from realapi import CRDS, NoServer, RealApiServer  # noqa: E402
 from replay_rows import ROWS  # noqa: E402
 
 COMPACT = 2  # s between the real server's compactions
@@ -98,11 +99,16 @@ def observe(row, answer, seen):
         return out
     if value.get("kind") == "Status":
         status = seen.value(value)
-        if row.take == "reason":
+        if row.take == "causes":
+            out["causes"] = [[c.get("reason"), c.get("field")]
+                             for c in value.get("details", {}).get("causes", [])]
+        if row.take in ("reason", "causes"):
             status = {k: status.get(k) for k in ("kind", "apiVersion", "status", "reason", "code")}
         return {**out, "status": status, "keys": order(value)}
     if row.take == "picks":
         return {**out, **{p: pick(value, p) for p in row.picks}}
+    if row.take == "items":
+        return {**out, "items": [i["metadata"]["name"] for i in value["items"]]}
     if "items" in value:
         return {**out, **shape_of_list(value, seen)}
     out.update({"keys": order(value), "kind": value.get("kind"), "apiVersion":
@@ -197,7 +203,7 @@ class Watch:
     """A watch whose events are read as they come."""
 
     def __init__(self, side, path, headers=None):
-        self.side, self.ended, self.buffer = side, False, b""
+        self.ended, self.raw, self.buffer = False, b"", b""
         self.c, more = side.connect("admin", ["system:masters"], timeout=15)
         more["Accept"] = "application/json"
         more.update(headers or {})
@@ -217,15 +223,26 @@ class Watch:
                 out.append(json.loads(line))
                 continue
             try:
-                data = self.r.read1(65536)
+                data = self.r.fp.read1(65536)
             except (socket.timeout, TimeoutError):
-                # A timed-out reader refuses to go on; the file below it is still good.
+                # A timed-out reader refuses to go on; what is below it is still good.
                 self.r.fp.raw._timeout_occurred = False
                 break
-            if not data:
-                self.ended = True
-            self.buffer += data
+            self.ended = not data
+            self.raw += data
+            self.unpack()
         return out
+
+    def unpack(self):
+        """Whole chunks of the body; http.client's own reader cannot go on after a pause."""
+        while not self.ended:
+            size, nl, rest = self.raw.partition(b"\r\n")
+            if not nl or len(rest) < int(size, 16) + 2:
+                return
+            size = int(size, 16)
+            self.ended = size == 0
+            self.buffer += rest[:size]
+            self.raw = rest[size + 2:]
 
     def close(self):
         self.c.close()
@@ -275,8 +292,10 @@ def version(side, path):
     return side.ask("GET", path + "?limit=1").value["metadata"]["resourceVersion"]
 
 
-def seen_by(side, watch, more=1000):
-    got = watch.events(more)
+def seen_by(side, watch):
+    """The events of a watch, without the bookmarks that come when they please."""
+    got = [e for e in watch.events() if e["type"] != "BOOKMARK"
+           or e["object"]["metadata"].get("annotations")]
     return [event(e, side.seen) for e in got] + [{"rising": rising(got), "ended": watch.ended}]
 
 
@@ -324,6 +343,14 @@ def watch_selects_fields(side):
     side.ask("DELETE", NS + "/pods/f1")
     side.ask("DELETE", NS + "/pods/f1?gracePeriodSeconds=0")
     side.ask("DELETE", NS + "/pods/f2?gracePeriodSeconds=0")
+    # At once, and one that waits for a finalizer besides.
+    side.ask("POST", NS + "/pods", pod("f3", node="n1"))
+    side.ask("DELETE", NS + "/pods/f3?gracePeriodSeconds=0")
+    held = pod("f4", node="n1")
+    held["metadata"]["finalizers"] = ["example.com/held"]
+    side.ask("POST", NS + "/pods", held)
+    side.ask("DELETE", NS + "/pods/f4?gracePeriodSeconds=0")
+    side.ask("PATCH", NS + "/pods/f4", {"metadata": {"finalizers": None}}, MERGE)
     out = seen_by(side, w)
     w.close()
     return out
@@ -343,21 +370,88 @@ def watch_without_version(side):
     return out
 
 
+STREAM = "watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan" \
+    "&allowWatchBookmarks=true&timeoutSeconds=300&resourceVersion="
+
+
 @scenario
 def watch_streams_list(side):
-    """sendInitialEvents: the objects, then a BOOKMARK that says so, then what happens."""
+    """sendInitialEvents: the objects, then a BOOKMARK that says so; for every kind that store/ watches."""
     out = []
-    for path in (NS + "/pods", CALICO + "/ippools", "/api/v1/nodes", NS + "/networkpolicies"):
-        path = path.replace("/api/v1/namespaces/replay/networkpolicies",
-                            "/apis/networking.k8s.io/v1/namespaces/replay/networkpolicies")
-        w = Watch(side, path + "?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan"
-                  "&allowWatchBookmarks=true&resourceVersion=")
-        got = w.events()
-        out.append([w.code, sorted(e["object"]["metadata"].get("name", "") for e in got
-                                   if e["type"] == "ADDED"), [e["type"] for e in got]])
+    partial = {"Accept": "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json"}
+    n1 = "fieldSelector=metadata.name%3Dn1&"
+    for path, headers in (
+            (NS + "/pods?", None), ("/api/v1/pods?fieldSelector=spec.nodeName%3Dn1&", None),
+            (CALICO + "/ippools?", None), (CALICO + "/ipamblocks?", None), ("/api/v1/nodes?" + n1, None),
+            (NS + "/services?", None), (NS + "/secrets?fieldSelector=metadata.name%3Dk&", None),
+            ("/apis/discovery.k8s.io/v1/namespaces/replay/endpointslices?", None),
+            ("/apis/networking.k8s.io/v1/namespaces/replay/networkpolicies?", None),
+            ("/api/v1/namespaces?fieldSelector=metadata.name%3Dreplay&", partial),
+            (NS + "/serviceaccounts?", partial)):
+        w = Watch(side, path + STREAM, headers)
+        got = w.events(quiet=0.4)
+        out.append([path, w.code, sorted(e["object"]["metadata"].get("name", "") for e in got
+                                         if e["type"] == "ADDED"), [e["type"] for e in got]])
         out += [event(e, side.seen) for e in got if e["type"] == "BOOKMARK"]
         w.close()
     return out
+
+
+@scenario
+def watch_streams_affinities(side):
+    """A node's affinities by label, streamed from a known version; what happens follows the bookmark."""
+    path, out = CALICO + "/blockaffinities", []
+
+    def affinity(name, label):
+        side.ask("POST", path, {"apiVersion": "crd.projectcalico.org/v1", "kind": "BlockAffinity",
+                 "metadata": {"name": name, "labels": {"projectcalico.org/hostname-hash": label}},
+                 "spec": {"node": "n1", "cidr": "10.9.0.0/30", "state": "pending", "deleted": "false"}})
+
+    affinity("own-1", "OWN")
+    affinity("other-1", "OTHER")
+    at = version(side, path)
+    w = Watch(side, f"{path}?labelSelector=projectcalico.org%2Fhostname-hash%3DOWN&{STREAM}{at}")
+    out += seen_by(side, w)
+    affinity("own-2", "OWN")
+    affinity("other-2", "OTHER")
+    side.ask("DELETE", path + "/own-1")
+    out += seen_by(side, w)
+    w.close()
+    # One by its name, which is not there yet.
+    w = Watch(side, f"{path}?fieldSelector=metadata.name%3Down-3&{STREAM}")
+    out += seen_by(side, w)
+    affinity("own-3", "OWN")
+    affinity("own-4", "OWN")
+    out += seen_by(side, w)
+    w.close()
+    return out
+
+
+@scenario
+def created_by_many(side):
+    """One object, created by eight at the same time: one 201, and AlreadyExists for the others."""
+    block = {"apiVersion": "crd.projectcalico.org/v1", "kind": "IPAMBlock",
+             "metadata": {"name": "10-44-0-0-30"}, "spec": {
+                 "cidr": "10.44.0.0/30", "affinity": "host:n1", "allocations": [None] * 4,
+                 "unallocated": [0, 1, 2, 3], "attributes": [], "strictAffinity": False}}
+    side.ask("GET", "/version")  # its certificate is there before they all want it
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(lambda _: side.ask("POST", CALICO + "/ipamblocks", block), range(8)))
+    return sorted([a.code, a.value.get("reason", "")] for a in got)
+
+
+@scenario
+def swapped_by_many(side):
+    """One version, replaced by eight at the same time: one 200, and Conflict for the others."""
+    path = CALICO + "/ipamblocks/10-44-0-0-30"
+    old = side.ask("GET", path).value
+
+    def swap(i):
+        return side.ask("PUT", path, {**old, "spec": {**old["spec"], "affinity": f"host:n{i}"}})
+
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        got = list(pool.map(swap, range(10, 18)))
+    return sorted([a.code, a.value.get("reason", "")] for a in got)
 
 
 @scenario
@@ -383,6 +477,20 @@ def watch_too_old(side):
     out += [w.code, w.type] + [event(e, side.seen) for e in got]
     w.events(quiet=2)
     out.append(w.ended)
+    w.close()
+    return out
+
+
+@scenario
+def watch_from_the_future(side):
+    """A version that is yet to come, as of a server that has seen more: a plain watch is silent, a
+    streaming one is refused after a while."""
+    path, out = CALICO + "/ippools?", []
+    w = Watch(side, path + "watch=1&timeoutSeconds=3&resourceVersion=999999999")
+    out += [w.code] + [event(e, side.seen) for e in w.events(quiet=6)] + [w.ended]
+    w.close()
+    w = Watch(side, path + STREAM + "999999999")
+    out += [w.code, w.type] + [event(e, side.seen) for e in w.events(quiet=6)]
     w.close()
     return out
 
@@ -497,7 +605,7 @@ def main():
         with RealApiServer(real_dir, rbac=True,
                            flags=[f"--etcd-compaction-interval={COMPACT}s"]) as real:
             minor = "".join(c for c in real.request("GET", "/version")[1]["minor"] if c.isdigit())
-            with ApiServer(ours_dir, rbac=True, version=f"1.{minor}") as ours:
+            with ApiServer(ours_dir, rbac=True, version=f"1.{minor}", crds=[CRDS]) as ours:
                 print(f"the suite's server against kube-apiserver 1.{minor}", flush=True)
                 passed, failed = run([Side("suite's", ours), Side("real", real)], only, verbose)
     except NoServer as e:

@@ -21,12 +21,17 @@ def crd(kind, name, spec, **meta):
 
 
 class KubeNode(Node):
-    """A node whose datastore is the API."""
+    """A node whose datastore is the API. options: "servers", a list of its addresses instead of
+    the kubeconfig's one; "as", the name under which it runs where its namespace has another."""
 
     def config(self):
         text = super().config()
-        return text.replace(f"  kind: directory\n  path: {self.resources}",
-                            f"  kind: kubernetes\n  kubeconfig: {self.resources}")
+        servers = self.options.get("servers")
+        return text.replace(
+            f"  name: {self.name}\n", f"  name: {self.options.get('as', self.name)}\n").replace(
+            f"  kind: directory\n  path: {self.resources}",
+            f"  kind: kubernetes\n  kubeconfig: {self.resources}"
+            + (f"\n  servers: [{', '.join(servers)}]" if servers else ""))
 
 
 class KubePod(Pod):
@@ -55,7 +60,8 @@ class KubePod(Pod):
 
 
 class Cluster:
-    def __init__(self, lab, nodes=2, api_class=ApiServer, **api_options):
+    def __init__(self, lab, nodes=2, api_class=ApiServer, listen=("10.50.0.1:6443",),
+                 **api_options):
         self.lab = lab
         lab.add_ns("api")
         lab.ip("api", "link", "add", "br0", "type", "bridge")
@@ -64,9 +70,15 @@ class Cluster:
         lab.ip("api", "addr", "add", "fd00:50::1/64", "dev", "br0", "nodad")
         lab.ip("api", "link", "set", "br0", "up")
         api_dir = lab.mkdir("api-server")
-        self.api = api_class(api_dir, prefix=lab.argv("api"), listen=["10.50.0.1:6443"],
+        if not api_class.in_tree:
+            # As an administrator sets it up: nodes may do what rbac.yaml and
+            # admission.yaml leave them, and no more.
+            api_options = {"rbac": True, "crds": (), **api_options}
+        self.api = api_class(api_dir, prefix=lab.argv("api"), listen=listen,
                              **api_options)
         self.api.__enter__()
+        if not api_class.in_tree:
+            self.api.install("crds.yaml", "rbac.yaml", "admission.yaml")
         self.nodes = [self.add_node(f"n{i}", i) for i in range(1, nodes + 1)]
 
     def close(self):
@@ -77,8 +89,9 @@ class Cluster:
         lab.add_ns(name)
         lab.link(name, "eth0", "api", name, [f"10.50.0.{10 + i}/24", f"fd00:50::{10 + i}/64"])
         lab.ip("api", "link", "set", name, "master", "br0")
-        kubeconfig = self.api.kubeconfig(lab.path(f"{name}.kubeconfig"),
-                                         user=f"selvage:node:{name}", groups=["selvage:nodes"],
+        user = f"selvage:node:{options.get('as', name)}"
+        kubeconfig = self.api.kubeconfig(lab.path(f"{name}.kubeconfig"), user=user,
+                                         groups=["selvage:nodes"],
                                          auth=options.pop("auth", "cert"))
         if register:
             self.register(name)

@@ -113,10 +113,10 @@ class Node:
         self.config_path = self.lab.write(f"{self.name}/node.yaml", self.config())
         return self.config_path
 
-    def start(self, wait=True, env=None):
+    def start(self, wait=True, env=None, under=()):
         self.write_config()
-        self.proc = self.lab.spawn(self.name, binary("noded/noded"), "-c", self.config_path,
-                                   log=f"{self.name}-noded.log", env=env)
+        self.proc = self.lab.spawn(self.name, *under, binary("noded/noded"), "-c",
+                                   self.config_path, log=f"{self.name}-noded.log", env=env)
         if wait:
             self.wait_ready()
 

@@ -38,8 +38,8 @@ open_at(struct disk *d, const char *boot, uint64_t now)
 static void two_blocks(struct ipam *ipam)
 {
 	struct ipam_block_conf b[2] = {
-		{ P("10.0.0.0/28"), P("10.0.0.0/16"), true },
-		{ P("fd00::/124"), P("fd00::/48"), true },
+		{ P("10.0.0.0/28"), P("10.0.0.0/16"), true, false },
+		{ P("fd00::/124"), P("fd00::/48"), true, false },
 	};
 
 	ipam_set_blocks(ipam, b, 2);
@@ -122,8 +122,8 @@ START_TEST(only_families_that_there_are_blocks_for)
 
 	disk_init(&d);
 	struct ipam *ipam = open_at(&d, BOOT, 1);
-	struct ipam_block_conf b[2] = { { P("10.0.0.0/28"), P("10.0.0.0/16"), true },
-					{ P("fd00::/124"), P("fd00::/48"), false } };
+	struct ipam_block_conf b[2] = { { P("10.0.0.0/28"), P("10.0.0.0/16"), true, false },
+					{ P("fd00::/124"), P("fd00::/48"), false, false } };
 	ipam_set_blocks(ipam, b, 2);
 	ck_assert_int_eq(assign(ipam, 0, 1, &l, &err), IPAM_OK);
 	ck_assert_uint_eq(l.naddrs, 1);
@@ -146,8 +146,8 @@ START_TEST(all_or_nothing_when_one_family_is_exhausted)
 
 	disk_init(&d);
 	struct ipam *ipam = open_at(&d, BOOT, 1);
-	struct ipam_block_conf b[2] = { { P("10.0.0.0/28"), P("10.0.0.0/16"), true },
-					{ P("fd00::/127"), P("fd00::/48"), true } };
+	struct ipam_block_conf b[2] = { { P("10.0.0.0/28"), P("10.0.0.0/16"), true, false },
+					{ P("fd00::/127"), P("fd00::/48"), true, false } };
 	ipam_set_blocks(ipam, b, 2);
 	ck_assert_int_eq(assign(ipam, 0, 1, &l, &err), IPAM_OK);
 	ck_assert_int_eq(assign(ipam, 1, 1, &l, &err), IPAM_OK);
@@ -207,7 +207,7 @@ START_TEST(cooldown_and_order_survive_a_restart)
 
 	disk_init(&d);
 	struct ipam *ipam = open_at(&d, BOOT, 1000);
-	struct ipam_block_conf b = { P("10.0.0.0/31"), P("10.0.0.0/16"), true };
+	struct ipam_block_conf b = { P("10.0.0.0/31"), P("10.0.0.0/16"), true, false };
 	ipam_set_blocks(ipam, &b, 1);
 	struct ipam_owner o0 = owner(0), o1 = owner(1);
 	struct addr a0 = A("10.0.0.0"), a1 = A("10.0.0.1");
@@ -240,7 +240,7 @@ START_TEST(cooldown_and_order_survive_a_snapshot)
 
 	disk_init(&d);
 	struct ipam *ipam = open_at(&d, BOOT, 1000);
-	struct ipam_block_conf b = { P("10.0.0.0/31"), P("10.0.0.0/16"), true };
+	struct ipam_block_conf b = { P("10.0.0.0/31"), P("10.0.0.0/16"), true, false };
 	ipam_set_blocks(ipam, &b, 1);
 	assign(ipam, 0, 1000, &l, &err);
 	assign(ipam, 1, 1000, &l, &err);
@@ -258,8 +258,19 @@ START_TEST(cooldown_and_order_survive_a_snapshot)
 }
 END_TEST
 
+static void keep_voided(void *arg, const struct ipam_lease *l)
+{
+	struct addr *a = arg;
+
+	ck_assert_str_eq(l->owner.container_id, owner(0).container_id);
+	ck_assert_uint_eq(l->naddrs, 2);
+	ck_assert_uint_eq(a->fam, FAM_NONE);
+	*a = l->addrs[0];
+}
+
 START_TEST(after_a_reboot_leases_are_void_but_cool_down)
 {
+	struct addr voided = { .fam = FAM_NONE }, given;
 	struct disk d;
 	struct ipam_lease l;
 	struct err err;
@@ -270,10 +281,16 @@ START_TEST(after_a_reboot_leases_are_void_but_cool_down)
 	struct ipam *ipam = open_at(&d, BOOT, 1000);
 	two_blocks(ipam);
 	assign(ipam, 0, 1000, &l, &err);
+	given = l.addrs[0];
 	ipam_ready(ipam, &o, "cali1", &err);
+	ipam_each_voided(ipam, keep_voided, &voided);
+	ck_assert_uint_eq(voided.fam, FAM_NONE);
 	ipam_close(ipam);
 	ipam = open_at(&d, "another", 2000);
 	ck_assert(!ipam_find(ipam, &o, &l));
+	/* Whoever shows the lease elsewhere can be told that it is over. */
+	ipam_each_voided(ipam, keep_voided, &voided);
+	ck_assert(addr_eq(&voided, &given));
 	ck_assert_uint_eq(ipam_block_count(ipam), 2);
 	ipam_block_use(ipam, 0, 2000, &use);
 	ck_assert_uint_eq(use.cooling, 1);
@@ -297,7 +314,7 @@ START_TEST(a_block_taken_away_is_listed_until_it_is_empty)
 	struct ipam *ipam = open_at(&d, BOOT, 1);
 	two_blocks(ipam);
 	assign(ipam, 0, 1, &l, &err);
-	struct ipam_block_conf other = { P("10.0.1.0/28"), P("10.0.0.0/16"), true };
+	struct ipam_block_conf other = { P("10.0.1.0/28"), P("10.0.0.0/16"), true, false };
 	ipam_set_blocks(ipam, &other, 1);
 	ck_assert_uint_eq(ipam_block_count(ipam), 3);
 	ipam_close(ipam);
@@ -332,8 +349,8 @@ START_TEST(overlapping_blocks_never_give_one_address_twice)
 
 	disk_init(&d);
 	struct ipam *ipam = open_at(&d, BOOT, 1);
-	struct ipam_block_conf b[2] = { { P("10.0.0.0/31"), P("10.0.0.0/16"), true },
-					{ P("10.0.0.0/30"), P("10.0.0.0/16"), true } };
+	struct ipam_block_conf b[2] = { { P("10.0.0.0/31"), P("10.0.0.0/16"), true, false },
+					{ P("10.0.0.0/30"), P("10.0.0.0/16"), true, false } };
 	ipam_set_blocks(ipam, b, 2);
 	struct addr first = A("10.0.0.0");
 	for (unsigned i = 0; i < 4; i++) {

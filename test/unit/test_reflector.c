@@ -218,7 +218,8 @@ static const struct story {
 	  true,
 	  REFLECTOR_CORE,
 	  { S_OPEN("sendInitialEvents=true", REFLECTOR_BEGIN), S_INITIAL_END("10"),
-	    S_ERROR(410, 0, 0, 0), S_OPEN("sendInitialEvents=true", REFLECTOR_BEGIN),
+	    S_ERROR(410, 0, 0, 0),
+	    S_OPEN("sendInitialEvents=true resourceVersion=", REFLECTOR_BEGIN),
 	    S_ERROR(410, 0, 0, 0), S_LOOK("limit=500 resourceVersion=") } },
 	{ "401 is waited out",
 	  false,
@@ -375,6 +376,78 @@ START_TEST(selectors)
 }
 END_TEST
 
+/* A watch that stands from version 10, at time 0. */
+static void begin(struct reflector *r, bool *streaming)
+{
+	struct reflector_conf conf = { "", "", REFLECTOR_CORE, streaming, 1 };
+	struct reflector_next next;
+
+	*streaming = false;
+	reflector_init(r, &conf);
+	reflector_next(r, 0, &next);
+	reflector_opened(r, 0);
+	reflector_page(r, 0, "10", "");
+	reflector_next(r, 0, &next);
+	reflector_opened(r, 0);
+}
+
+/* An etcd that was restored counts from lower numbers: nothing ever comes, and nothing is wrong. */
+START_TEST(silent_watch)
+{
+	const struct reflector_event mark = { .type = REFLECTOR_BOOKMARK, .version = "12" };
+	struct reflector_next next;
+	struct reflector r;
+	bool streaming;
+
+	begin(&r, &streaming);
+	reflector_end(&r, 300, NULL, false);
+	reflector_next(&r, 300, &next);
+	ck_assert_int_eq(next.want, REFLECTOR_REQUEST);
+	ck_assert_int_eq(next.mode, REFLECTOR_LIST);
+	ck_assert_msg(!strstr(next.query, "resourceVersion=1") &&
+			      !strstr(next.query, "resourceVersion=0"),
+		      "%s", next.query);
+	reflector_free(&r);
+
+	begin(&r, &streaming);
+	reflector_event(&r, 60, &mark);
+	reflector_end(&r, 300, NULL, false);
+	reflector_next(&r, 300, &next);
+	ck_assert(has_words(next.query, FROM("12")));
+	reflector_free(&r);
+}
+END_TEST
+
+/* The same at the start of a streaming list: 504 in an event. */
+START_TEST(streaming_from_the_future)
+{
+	const struct reflector_event error = { .type = REFLECTOR_ERROR,
+					       .version = "",
+					       .code = 504,
+					       .text = "Too large resource version" };
+	struct reflector_next next;
+	struct reflector r;
+	bool streaming;
+
+	begin(&r, &streaming);
+	streaming = true;
+	reflector_end(&r, 1, "what came was no JSON", true);
+	for (unsigned i = 0; i < 3; i++) {
+		double now = 100 * (i + 1);
+
+		reflector_next(&r, now, &next);
+		ck_assert_int_eq(next.want, REFLECTOR_REQUEST);
+		ck_assert(i > 0 || strstr(next.query, "resourceVersion=10"));
+		if (!strstr(next.query, "resourceVersion=10"))
+			break;
+		ck_assert_msg(i < 2, "%s", next.query);
+		reflector_opened(&r, now);
+		reflector_event(&r, now, &error);
+	}
+	reflector_free(&r);
+}
+END_TEST
+
 START_TEST(hurry)
 {
 	struct reflector_next next;
@@ -397,4 +470,5 @@ START_TEST(hurry)
 }
 END_TEST
 
-UNIT_MAIN("reflector", recoveries, timeouts, selectors, hurry)
+UNIT_MAIN("reflector", silent_watch, streaming_from_the_future, recoveries, timeouts, selectors,
+	  hurry)

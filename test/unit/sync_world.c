@@ -172,7 +172,8 @@ static void on_blocks(void *arg)
 	for (unsigned i = 0; i < sync_block_count(n->sync) && count < 64; i++) {
 		sync_block_at(n->sync, i, &b);
 		if (b.advertise)
-			conf[count++] = (struct ipam_block_conf){ b.cidr, b.pool, b.allocate };
+			conf[count++] =
+				(struct ipam_block_conf){ b.cidr, b.pool, b.allocate, b.closed };
 	}
 	ipam_set_blocks(n->ipam, conf, count);
 	sync_save(n->sync, &st);

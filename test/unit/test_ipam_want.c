@@ -43,10 +43,10 @@ reopen(struct site *s)
 static void begin(struct site *s)
 {
 	const struct ipam_block_conf b[] = {
-		{ P("10.1.0.0/30"), P("10.1.0.0/16"), true },
-		{ P("10.2.0.0/30"), P("10.2.0.0/16"), true },
-		{ P("10.3.0.0/30"), P("10.3.0.0/16"), false },
-		{ P("fd00:1::/126"), P("fd00:1::/48"), true },
+		{ P("10.1.0.0/30"), P("10.1.0.0/16"), true, false },
+		{ P("10.2.0.0/30"), P("10.2.0.0/16"), true, false },
+		{ P("10.3.0.0/30"), P("10.3.0.0/16"), false, false },
+		{ P("fd00:1::/126"), P("fd00:1::/48"), true, false },
 	};
 
 	memset(s, 0, sizeof(*s));
@@ -242,8 +242,9 @@ START_TEST(foreign_addresses)
 	expect(&s, "10.1.0.2", NULL);
 
 	/* Told before the block is known. */
-	const struct ipam_block_conf more[] = { { P("10.1.0.0/30"), one, true },
-						{ P("10.9.0.0/31"), P("10.9.0.0/16"), true } };
+	const struct ipam_block_conf more[] = { { P("10.1.0.0/30"), one, true, false },
+						{ P("10.9.0.0/31"), P("10.9.0.0/16"), true,
+						  false } };
 	ipam_set_blocks(s.ipam, more, 2);
 	const struct prefix nine = P("10.9.0.0/16");
 	ck_assert_uint_eq(ipam_free_count(s.ipam, FAM_V4, &nine, 1), 1);
@@ -341,7 +342,7 @@ START_TEST(a_damaged_journal_is_set_aside)
 	ck_assert_uint_eq(ipam_block_count(s.ipam), 0);
 	const struct addr a = A("10.1.0.0");
 	ck_assert_int_eq(ipam_adopt(s.ipam, &o, &a, 1, "cali1", 1, &s.err), IPAM_OK);
-	const struct ipam_block_conf b = { P("10.1.0.0/30"), P("10.1.0.0/16"), true };
+	const struct ipam_block_conf b = { P("10.1.0.0/30"), P("10.1.0.0/16"), true, false };
 	ipam_set_blocks(s.ipam, &b, 1);
 	ck_assert_int_eq(ask(&s, "b", &v4, 3), IPAM_OK);
 	expect(&s, "10.1.0.1", NULL);
@@ -349,6 +350,30 @@ START_TEST(a_damaged_journal_is_set_aside)
 }
 END_TEST
 
-UNIT_MAIN("ipam_want", pools_in_order_of_preference, families_all_or_nothing, one_family_full,
-	  a_pending_lease_is_kept_only_where_it_answers, foreign_addresses, adoption,
-	  a_damaged_journal_is_set_aside)
+START_TEST(a_closed_block_gives_nothing)
+{
+	const struct prefix one = P("10.1.0.0/16");
+	struct ipam_block_conf b = { P("10.1.0.0/30"), one, true, true };
+	struct ipam_want named = { .families = 1u << FAM_V4, .v4 = { true, 1, &one } };
+	struct ipam_want any = { .families = 1u << FAM_V4 };
+	struct ipam_want exact = { .naddrs = 1, .addrs = { A("10.1.0.3") } };
+	struct site s;
+
+	begin(&s);
+	ck_assert_int_eq(ask(&s, "a", &named, 1), IPAM_OK);
+	ipam_set_blocks(s.ipam, &b, 1);
+	ck_assert_int_eq(ask(&s, "b", &any, 1), IPAM_EXHAUSTED);
+	ck_assert_int_eq(ask(&s, "b", &named, 1), IPAM_EXHAUSTED);
+	ck_assert_int_eq(ask(&s, "b", &exact, 1), IPAM_OUTSIDE);
+	b.closed = false;
+	ipam_set_blocks(s.ipam, &b, 1);
+	ck_assert_int_eq(ask(&s, "b", &exact, 1), IPAM_OK);
+	ck_assert_int_eq(ask(&s, "c", &named, 1), IPAM_OK);
+	expect(&s, "10.1.0.1", NULL);
+	end(&s);
+}
+END_TEST
+
+UNIT_MAIN("ipam_want", a_closed_block_gives_nothing, pools_in_order_of_preference,
+	  families_all_or_nothing, one_family_full, a_pending_lease_is_kept_only_where_it_answers,
+	  foreign_addresses, adoption, a_damaged_journal_is_set_aside)

@@ -99,8 +99,7 @@ static void add_of_pool(struct finder *f, const struct prefix *cidr, const struc
 {
 	const struct spec_ippool *p = pool->spec;
 
-	add(f, &(struct node_block){ *cidr, p->cidr, allocate, !p->disable_bgp_export,
-				     false });
+	add(f, &(struct node_block){ *cidr, p->cidr, allocate, !p->disable_bgp_export, false });
 }
 
 static int by_cidr(const void *a, const void *b)
@@ -195,8 +194,7 @@ static void take_claims(struct finder *f, const struct node_claims *claims,
 			if (p->disable_bgp_export && prefix_covers(&p->cidr, &c->cidr))
 				export_ = false;
 		}
-		add(f, &(struct node_block){ c->cidr, c->pool, c->allocate, export_,
-					     c->closed });
+		add(f, &(struct node_block){ c->cidr, c->pool, c->allocate, export_, c->closed });
 	}
 }
 

@@ -126,8 +126,8 @@ static void on_blocks(void *arg)
 		struct sync_block b;
 
 		sync_block_at(c->sync, i, &b);
-		c->block_v[i] = (struct node_claim){ b.cidr, b.pool, b.allocate, b.advertise,
-						     b.closed };
+		c->block_v[i] =
+			(struct node_claim){ b.cidr, b.pool, b.allocate, b.advertise, b.closed };
 	}
 	c->blocks = (struct node_claims){ n, c->block_v };
 	if (c->started)

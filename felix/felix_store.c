@@ -104,8 +104,7 @@ static void apply_claims(struct felix *f)
 
 	for (unsigned i = 0; i < claims->n; i++)
 		v[i] = (struct ipam_block_conf){ claims->v[i].cidr, claims->v[i].pool,
-						 claims->v[i].allocate,
-						 claims->v[i].closed };
+						 claims->v[i].allocate, claims->v[i].closed };
 	ipam_set_blocks(f->ipam, v, claims->n);
 	set_blackholes(f, v, claims->n);
 	free(v);

@@ -209,8 +209,7 @@ static bool set_block(struct ipam *ipam, const struct ipam_block_conf *conf)
 	struct own_block *ob = block_by_cidr(ipam, &cidr);
 
 	if (ob && ob->ours && ob->conf.allocate == conf->allocate &&
-	    ob->conf.closed == conf->closed &&
-	    prefix_eq(&ob->conf.pool, &conf->pool))
+	    ob->conf.closed == conf->closed && prefix_eq(&ob->conf.pool, &conf->pool))
 		return false;
 	if (!ob)
 		ob = add_block(ipam, conf);
@@ -387,7 +386,8 @@ static int replay_alloc(struct ipam *ipam, const struct ipam_owner *o, const str
 
 static void replay_block(struct ipam *ipam, const struct jrec *r)
 {
-	struct ipam_block_conf conf = { .cidr = r->cidr, .pool = r->pool,
+	struct ipam_block_conf conf = { .cidr = r->cidr,
+					.pool = r->pool,
 					.allocate = r->flags & JBLOCK_ALLOCATE };
 	struct own_block *ob;
 

@@ -81,7 +81,8 @@ enum ipam_result {
 struct ipam_pools {
 	bool only; /* false: every block with `allocate` */
 	/* only: the blocks that lie in one of these, tried in this order, whatever their
-	 * `allocate` says (but none that is closed): who lists a pool has decided. n 0: none may. */
+	 * `allocate` says (but none that is closed): who lists a pool has decided. n 0: none may.
+	 */
 	unsigned n;
 	const struct prefix *v; /* borrowed for the call */
 };

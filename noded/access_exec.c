@@ -253,7 +253,7 @@ static void take_stdout(struct access_exec *e, const char *data, size_t n)
 static void read_pipe(struct access_exec *e, ev_io *w)
 {
 	char buf[READ_SIZE];
-	ssize_t n;
+	ssize_t n = -1;
 
 	while (ev_is_active(w) && !e->too_long && (n = read(w->fd, buf, sizeof(buf))) != 0) {
 		if (n < 0) {

@@ -130,8 +130,11 @@ def felix_reaches_the_api_with_what_only_root_may_read(lab, api, node):
 def the_token_is_nowhere_to_be_seen(lab, api, node):
     """No token in a command line, an environment, a log or a file that a daemon wrote."""
     token = text_of(node.kubeconfig + ".token").strip()
-    pids = [d["pid"] for d in node.ctl("status")["daemons"] if d["pid"]]
-    expect(len(pids) == 3, f"daemons: {pids}")
+
+    def three():
+        pids = [d["pid"] for d in node.ctl("status")["daemons"] if d["pid"]]
+        return len(pids) == 3 and pids
+    pids = wait_for("felix to be back", three, 15)
     for pid in pids:
         for name in ("cmdline", "environ"):
             expect(token not in text_of(f"/proc/{pid}/{name}"), f"{name} of {pid}")

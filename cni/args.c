@@ -83,7 +83,7 @@ static int arg_ips(struct cni_request *r, char *value, struct cni_error *e)
 }
 
 struct orchestrator {
-	const char *ns, *pod; /* what Kubernetes says */
+	const char *ns, *pod, *uid; /* what Kubernetes says */
 	const char *nomad_ns, *nomad_alloc;
 };
 
@@ -97,13 +97,14 @@ static int one_arg(struct cni_request *r, const char *key, char *value, struct o
 		return arg_ips(r, value, e);
 	if (!strcmp(key, "MAC"))
 		return cni_set_mac(r, value, CNI_E_ENV, "CNI_ARGS: MAC", e);
-	if (!strcmp(key, "K8S_POD_INFRA_CONTAINER_ID") || !strcmp(key, "K8S_POD_UID") ||
-	    !strcmp(key, "IgnoreUnknown"))
+	if (!strcmp(key, "K8S_POD_INFRA_CONTAINER_ID") || !strcmp(key, "IgnoreUnknown"))
 		return 0;
 	if (!strcmp(key, "K8S_POD_NAMESPACE"))
 		place = &o->ns;
 	else if (!strcmp(key, "K8S_POD_NAME"))
 		place = &o->pod;
+	else if (!strcmp(key, "K8S_POD_UID"))
+		place = &o->uid;
 	else if (!strcmp(key, "NOMAD_NAMESPACE"))
 		place = &o->nomad_ns;
 	else if (!strcmp(key, "NOMAD_ALLOC_ID"))
@@ -166,6 +167,7 @@ int cni_args(struct cni_request *r, const char *args, struct cni_error *e)
 					p);
 	}
 	r->add.namespace_ = o.ns ? o.ns : o.nomad_ns ? o.nomad_ns : "";
+	r->add.uid = o.uid ? o.uid : "";
 	r->add.pod = o.pod ? o.pod : o.nomad_alloc ? o.nomad_alloc : "";
 	return 0;
 }

@@ -494,7 +494,7 @@ int cni_input(struct cni_request *r, const struct cni_env *env, const char *text
 	      struct cni_error *e)
 {
 	*r = (struct cni_request){ .version = CNI_1_0_0 };
-	r->add = (struct m_cni_add){ .namespace_ = "", .pod = "", .mac = "" };
+	r->add = (struct m_cni_add){ .namespace_ = "", .pod = "", .uid = "", .mac = "" };
 	if (find_command(r, env->command, e))
 		return -1;
 	if (len > CNI_STDIN_MAX)

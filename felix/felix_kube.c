@@ -17,7 +17,7 @@
 #include "store/pods.h"
 
 /* An answer that is older says nothing of a pod that is being added now. */
-enum { POD_AGE = 5000 };
+enum { POD_AGE = 5000, OTHER_POD_AGE = 1000 };
 
 static uint64_t now_ms(void)
 {
@@ -202,6 +202,12 @@ void felix_leases_changed(void *arg)
 
 /* ---- an ADD ---- */
 
+/* A static pod's UID, which has no dashes, is not that of its mirror in the API. */
+static bool is_of(const struct pod *p, const char *uid)
+{
+	return !*uid || !strchr(uid, '-') || p->uid == pod_uid_hash(uid);
+}
+
 /* What the API says of the pod, whose annotations count; NULL where the runtime passed them. */
 static enum cni_turn find_pod(struct felix *f, const struct cni_ask *ask, const struct pod **out)
 {
@@ -212,18 +218,19 @@ static enum cni_turn find_pod(struct felix *f, const struct cni_ask *ask, const 
 	if (!f->claims || !*add->pod || add->annotations.n)
 		return CNI_GO;
 	*out = store_pod_find(f->store, add->namespace_, add->pod);
-	if (*out)
+	if (*out && is_of(*out, add->uid))
 		return CNI_GO;
-	/* kubelet may be faster than our watch. */
+	/* kubelet may be faster than our watch, which then still shows the pod of before. */
 	k = pod_probe_get(f->probe, add->namespace_, add->pod, POD_AGE, now_ms());
+	if (k && k->result == IPAMOBJ_OK && !is_of(&k->pod, add->uid))
+		k = pod_probe_get(f->probe, add->namespace_, add->pod, OTHER_POD_AGE, now_ms());
 	if (!k) {
 		err_set(ask->err, "pod %s/%s is being read from the API", add->namespace_,
 			add->pod);
 		return CNI_WAIT;
 	}
-	if (k->result == IPAMOBJ_OK)
-		*out = &k->pod;
-	else
+	*out = k->result == IPAMOBJ_OK ? &k->pod : NULL;
+	if (!*out)
 		log_warn("cni", "pod %s/%s: the API %s; its annotations do not count",
 			 add->namespace_, add->pod,
 			 k->result == IPAMOBJ_NOT_FOUND ? "does not know it" : "cannot be asked");

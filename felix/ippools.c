@@ -308,21 +308,27 @@ static int asked_families(struct job *j, const char **where)
 	return refuse(j, CNI_CODE_CONFIG);
 }
 
+enum { LISTED = 4 };
+
 static int no_pool(struct job *j, unsigned families, const char *where)
 {
 	const struct m_cni_add *a = j->in->add;
 	const struct field_kvs labels = namespace_labels(j);
-	unsigned n, listed = 0;
+	unsigned n, found = 0;
 	const struct object *const *pools = store_list(j->in->store, KIND_IPPOOL, &n);
 	const char *list = "";
 
-	for (unsigned i = 0; i < n && listed < 4; i++) {
+	for (unsigned i = 0; i < n; i++) {
 		const char *why = why_not(j, pools[i], &labels);
 
-		if (why && families & bit((enum family)spec(pools[i])->cidr.addr.fam))
-			list = arena_printf(j->arena, "%s%s\"%s\" %s", list, listed++ ? "; " : "",
+		if (!why || !(families & bit((enum family)spec(pools[i])->cidr.addr.fam)))
+			continue;
+		if (found++ < LISTED)
+			list = arena_printf(j->arena, "%s%s\"%s\" %s", list, found > 1 ? "; " : "",
 					    pools[i]->name, why);
 	}
+	if (found > LISTED)
+		list = arena_printf(j->arena, "%s; and %u more", list, found - LISTED);
 	err_set(j->err, "%s%sno %sIPPool may serve pod %s/%s on node %s%s%s", where ? where : "",
 		where ? ": " : "",
 		families == bit(FAM_V4)	  ? "IPv4 "

@@ -1,5 +1,6 @@
 #include "config.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,6 +118,7 @@ static void claim_fail(struct sync *s, struct claim *c, enum sync_claim result, 
 	tell_wants(s, c, result, why);
 	c->step = CLAIM_IDLE;
 	c->last = result;
+	snprintf(c->last_why, sizeof(c->last_why), "%s", why);
 	c->failed = (struct want){ c->fam, c->has_pool, c->pool };
 	c->failed_at = s->now.ms + 1;
 	c->retry_at = s->now.ms + CLAIM_IDLE_RETRY / 2 + gate_random(&s->gate, CLAIM_IDLE_RETRY);
@@ -555,7 +557,7 @@ static void begin_claim(struct sync *s, struct claim *c)
 		c->pool = w->pool;
 	if (w && c->failed_at && s->now.ms + 1 < c->failed_at + CLAIM_TELL &&
 	    same_want(w, &c->failed)) {
-		tell_wants(s, c, c->last, "as a moment ago");
+		tell_wants(s, c, c->last, c->last_why);
 		return;
 	}
 	c->step = CLAIM_NAMES;

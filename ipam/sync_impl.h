@@ -106,6 +106,7 @@ struct claim {
 	uint64_t call, retry_at;
 	unsigned tries;
 	enum sync_claim last; /* the last failure, told again to like wants within a moment */
+	char last_why[256];
 	struct want failed;
 	uint64_t failed_at; /* 0: never */
 	uint64_t away_told;

@@ -263,6 +263,7 @@ struct m_routes {
 struct m_cni_add { /* also CHECK */
 	const char *container_id, *ifname, *network, *netns; /* netns: its path, for messages */
 	const char *namespace_, *pod;                        /* "" outside an orchestrator */
+	const char *uid; /* the pod's, where the runtime says it; else "" */
 	msg_kv_list labels, annotations;
 	msg_addr_list ips;   /* asked for; empty: IPAM chooses */
 	const char *mac;     /* asked for, or "" */

@@ -80,6 +80,7 @@
 	F(netns)                                                                                   \
 	F(namespace_)                                                                              \
 	F(pod)                                                                                     \
+	F(uid)                                                                                     \
 	L(labels, msg_kv)                                                                          \
 	L(annotations, msg_kv)                                                                     \
 	L(ips, msg_addr_item)                                                                      \

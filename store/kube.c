@@ -312,9 +312,16 @@ static void after_slice(void *arg, bool idle)
 
 static void on_minute(struct ev_loop *loop, ev_timer *t, int events)
 {
+	struct kube *k = t->data;
+
 	(void)loop;
 	(void)events;
-	settle(t->data);
+	for (unsigned i = 0; i < KUBE_NKINDS; i++)
+		if (k->feeds[i])
+			kube_feed_look(k->feeds[i]);
+	for (unsigned i = 0; i < k->nnamed; i++)
+		kube_feed_look(k->named[i]);
+	settle(k);
 }
 
 /* ---- status ---- */

@@ -8,7 +8,7 @@
 #include "lib/log.h"
 #include "store/kube_impl.h"
 
-static const double START_APART = 0.004;
+static const double START_APART = 0.004, SILENCE = 120;
 
 static void go_on(struct kube_feed *f);
 
@@ -238,10 +238,25 @@ static void broken(struct kube_feed *f, const char *why)
 	go_on(f);
 }
 
+/* A server that hangs still acknowledges on TCP; a live one sends a bookmark about every minute. */
+void kube_feed_look(struct kube_feed *f)
+{
+	double now = kube_now();
+
+	if (!f->stream || f->mode != REFLECTOR_WATCH || !f->heard || now - f->heard < SILENCE)
+		return;
+	kube_stream_close(f->stream);
+	f->stream = NULL;
+	reflector_end(&f->r, now, "the API server has said nothing for two minutes", false);
+	kube_feed_state(f);
+	go_on(f);
+}
+
 static void on_stream_open(void *arg)
 {
 	struct kube_feed *f = arg;
 
+	f->heard = kube_now();
 	act(f, reflector_opened(&f->r, kube_now()), NULL);
 	kube_feed_state(f);
 }
@@ -252,6 +267,7 @@ static void on_stream_item(void *arg, const char *text, size_t len)
 	struct err err;
 	struct json_object *o = kube_json_parse(text, len, &err);
 
+	f->heard = kube_now();
 	if (!o) {
 		broken(f, err.text);
 		return;
@@ -367,6 +383,7 @@ static void start(struct kube_feed *f, const struct reflector_next *next)
 
 	snprintf(path, n, "%s%s", f->path, next->query);
 	f->mode = next->mode;
+	f->heard = 0;
 	f->version[0] = 0;
 	free(f->next_page);
 	f->next_page = NULL;

@@ -69,6 +69,7 @@ struct kube_feed {
 	char version[REFLECTOR_VERSION], *next_page; /* of the page that is being read */
 	unsigned nbroken;
 	bool said_absent, said_trouble;
+	double heard; /* s, of the last byte of a watch; 0: it does not stand yet */
 };
 
 struct kube {
@@ -122,6 +123,7 @@ void kube_feed_state(struct kube_feed *f);
 /* name NULL: all that the row wants. */
 struct kube_feed *kube_feed_new(struct kube *k, const struct kube_kind *row, const char *name);
 void kube_feed_free(struct kube_feed *f);
+void kube_feed_look(struct kube_feed *f); /* now and then: is its watch alive? */
 void kube_feed_hurry(struct kube_feed *f);
 
 /* Which group serves Calico's kinds, and which own affinities have no label. */

@@ -137,7 +137,7 @@ static uint32_t hash_text(const char *s)
 	return mix(UINT32_C(2166136261), s, strlen(s));
 }
 
-static uint64_t hash_uid(const char *s)
+uint64_t pod_uid_hash(const char *s)
 {
 	uint64_t h = UINT64_C(14695981039346656037);
 
@@ -436,7 +436,7 @@ static void fill(struct pods *t, struct pod *p, const struct pod_in *in)
 	p->labels = labels_get(t, in->labels, in->nlabels);
 	p->ports = ports_get(t, in->ports, in->nports);
 	p->notes = notes_get(t, in->notes, in->nnotes);
-	p->uid = hash_uid(in->uid);
+	p->uid = pod_uid_hash(in->uid);
 	for (unsigned i = 0; i < n; i++) {
 		memcpy(p->addr[i], in->addrs[i].b, 16);
 		p->fam[i] = in->addrs[i].fam;
@@ -484,7 +484,7 @@ void pods_put(struct pods *t, const struct pod_in *in)
 {
 	struct pod *p = find(t, in->namespace_, in->name), fresh, was;
 
-	if (p && p->uid != hash_uid(in->uid)) {
+	if (p && p->uid != pod_uid_hash(in->uid)) {
 		drop(t, p);
 		p = NULL;
 	}

@@ -61,6 +61,8 @@ struct pod {
 
 /* i < p->naddrs; in the order of status.podIPs. */
 struct addr pod_addr(const struct pod *p, unsigned i);
+/* What struct pod keeps of a UID. */
+uint64_t pod_uid_hash(const char *uid);
 /* NULL where it has none. */
 const char *pod_label_get(const struct pod *p, const char *key);
 /* The value of cni.projectcalico.org/<key>; NULL where it has none or the pod is another node's. */

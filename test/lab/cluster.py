@@ -41,11 +41,24 @@ class KubePod(Pod):
                  create=True):
         super().__init__(node, name, namespace, labels)
         self.api = cluster.api
+        self.uid = None
         if create:
-            self.api.create({"apiVersion": "v1", "kind": "Pod", "metadata": {
-                "name": name, "namespace": namespace, "labels": labels or {},
-                "annotations": annotations or {}},
-                "spec": {"nodeName": node.name, "containers": [{"name": "c", "image": "i"}]}})
+            self.create(annotations)
+
+    def create(self, annotations=None):
+        """Its object; once more: another pod of the same name."""
+        made = self.api.create({"apiVersion": "v1", "kind": "Pod", "metadata": {
+            "name": self.name, "namespace": self.namespace, "labels": self.labels,
+            "annotations": annotations or {}},
+            "spec": {"nodeName": self.node.name, "containers": [{"name": "c", "image": "i"}]}})
+        self.uid = made["metadata"]["uid"]
+        self.container = os.urandom(32).hex()
+
+    def env(self, command):
+        env = super().env(command)
+        if self.uid:
+            env["CNI_ARGS"] += f";K8S_POD_UID={self.uid}"
+        return env
 
     def conf(self, **extra):
         conf = super().conf(**extra)

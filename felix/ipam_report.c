@@ -16,6 +16,8 @@
 /* What a block's owner knows of it may be older than what was just read: it reads it again first.
  */
 static const double read_again = 1.5;
+/* Nobody waits longer for an API that hangs. */
+static const double patience = 20.;
 
 struct list {
 	const void **v;
@@ -37,6 +39,7 @@ struct ipam_report {
 	bool *mended;
 	unsigned nfindings;
 	ev_timer later; /* for the leaks, once their blocks were read again */
+	ev_timer deadline;
 };
 
 /* A deletion on its way. */
@@ -56,6 +59,7 @@ static void keep(struct list *l, const void *item)
 
 static void report_free(struct ipam_report *r)
 {
+	ev_timer_stop(r->conf.loop, &r->deadline);
 	free(r->blocks.v);
 	free(r->affinities.v);
 	free(r->handles.v);
@@ -78,6 +82,22 @@ static void end(struct ipam_report *r)
 			r->done(r->done_arg);
 	}
 	report_free(r);
+}
+
+/* What is under way comes home to nobody. */
+static void on_deadline(struct ev_loop *loop, ev_timer *w, int revents)
+{
+	struct ipam_report *r = w->data;
+	const struct m_ctl_error e = { "the Kubernetes API does not answer; `nodectl status` says "
+				       "what is known of it, and of this node's blocks" };
+
+	(void)loop;
+	(void)revents;
+	if (!r->ipc)
+		return;
+	ipc_send(r->ipc, M_CTL_ERROR, &e);
+	r->ipc = NULL;
+	r->done(r->done_arg);
 }
 
 /* ---- rows of `ipam show` ---- */
@@ -509,10 +529,13 @@ struct ipam_report *ipam_report_start(const struct ipam_report_conf *conf, struc
 	r->later.data = r;
 	if (*name && addr_parse(name, &r->only) < 0)
 		snprintf(r->failed, sizeof(r->failed), "\"%s\" is not an address", name);
+	ev_timer_init(&r->deadline, on_deadline, patience, 0.);
+	r->deadline.data = r;
 	if (!conf->claims) {
 		finish(r);
 		return NULL;
 	}
+	ev_timer_start(conf->loop, &r->deadline);
 	read_kind(r, IPAMOBJ_BLOCK, on_blocks);
 	if (what != CTL_IPAM_ALL) {
 		read_kind(r, IPAMOBJ_AFFINITY, on_affinities);

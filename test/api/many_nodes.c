@@ -24,7 +24,7 @@
 #include "lib/log.h"
 #include "store/ipam_api.h"
 
-enum { MAX_POOLS = 16, MAX_FILE = 16 << 20 };
+enum { MAX_POOLS = 128, MAX_FILE = 16 << 20 };
 
 struct sim_node {
 	const char *name, *token;
@@ -267,7 +267,9 @@ static void on_change(void *arg)
 {
 	struct sim_node *node = arg;
 	struct sync_settings st = {
-		.strict_affinity = true, .auto_allocate_blocks = true, .rank = node->rank,
+		.strict_affinity = true,
+		.auto_allocate_blocks = true,
+		.rank = node->rank,
 		.nodes = sim.ranks ? sim.n : 0,
 	};
 
@@ -287,19 +289,28 @@ static void open_node(struct sim_node *node, const char *ca_pem)
 	static const struct store_ops ops = { .on_change = on_change };
 	const char *servers[] = { sim.server };
 	const struct kube_access access = {
-		.nservers = 1, .servers = servers, .ca_pem = ca_pem, .cert_pem = "", .key_pem = "",
-		.token = node->token, .tls_server_name = "", .proxy = "", .namespace_ = "",
-		.context = "", .user = "",
+		.nservers = 1,
+		.servers = servers,
+		.ca_pem = ca_pem,
+		.cert_pem = "",
+		.key_pem = "",
+		.token = node->token,
+		.tls_server_name = "",
+		.proxy = "",
+		.namespace_ = "",
+		.context = "",
+		.user = "",
 	};
-	const struct store_kube_conf conf = {
-		.node = node->name, .access = &access, .requests_only = true
-	};
+	const struct store_kube_conf conf = { .node = node->name,
+					      .access = &access,
+					      .requests_only = true };
 	struct err err;
 
 	/* The same at each run, as the state folder keeps it. */
-	snprintf(node->instance, sizeof(node->instance), "%08x%024x",
-		 ipamobj_host_hash(node->name), node->rank);
-	const struct sync_conf sync = { .node = node->name, .instance = node->instance,
+	snprintf(node->instance, sizeof(node->instance), "%08x%024x", ipamobj_host_hash(node->name),
+		 node->rank);
+	const struct sync_conf sync = { .node = node->name,
+					.instance = node->instance,
 					.seed = ipamobj_host_hash(node->instance) };
 
 	node->sync = sync_new(&sync, &sync_ops, node);
@@ -360,8 +371,8 @@ static void report(void)
 	       "\"requests\": %llu, \"writes\": %llu, \"mostWrites\": %u, \"conflicts\": %llu, "
 	       "\"p50\": %.0f, \"p99\": %.0f, \"max\": %.0f, \"cpu\": %.2f, \"kib\": %ld}\n",
 	       sim.n, sim.nready, sim.doubles, sim.problems, (unsigned long long)requests,
-	       (unsigned long long)writes, most, (unsigned long long)conflicts,
-	       n ? ms[n / 2] : 0, n ? ms[n * 99 / 100] : 0, n ? ms[n - 1] : 0,
+	       (unsigned long long)writes, most, (unsigned long long)conflicts, n ? ms[n / 2] : 0,
+	       n ? ms[n * 99 / 100] : 0, n ? ms[n - 1] : 0,
 	       (double)use.ru_utime.tv_sec + (double)use.ru_stime.tv_sec +
 		       (double)(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6,
 	       use.ru_maxrss);

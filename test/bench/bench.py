@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The benchmarks: figures beside the peers that Debian packages, measured in this one run.
 
-    bench.py [NAME...]      memory cni first-ping failover
+    bench.py [NAME...]      memory cni first-ping failover kube-cni kube-burst kube-restart
 
 Machines are noisy: what compares is the ratio within a run. Nothing here passes or fails.
 """
@@ -19,6 +19,7 @@ import uuid
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lab"))
 from lab import Lab, binary  # noqa: E402
 from nodes import Fabric, Pod  # noqa: E402
+import bench_kube  # noqa: E402
 
 REFERENCE = "/usr/lib/cni"
 
@@ -181,17 +182,24 @@ BENCHES = {"memory": memory, "cni": cni, "first-ping": first_ping, "failover": f
 
 
 def main():
-    names = sys.argv[1:] or list(BENCHES)
-    unknown = [n for n in names if n not in BENCHES]
+    every = [*BENCHES, *bench_kube.BENCHES]
+    names = sys.argv[1:] or every
+    unknown = [n for n in names if n not in every]
     if unknown:
-        print(f"no such benchmark: {', '.join(unknown)}; there are: {', '.join(BENCHES)}")
+        print(f"no such benchmark: {', '.join(unknown)}; there are: {', '.join(every)}")
         return 2
-    with Lab("slvbch") as lab:
-        fabric = Fabric(lab)
-        fabric.start()
-        fabric.wait_converged()
-        for name in names:
-            BENCHES[name](lab, fabric)
+    fabric_names = [n for n in names if n in BENCHES]
+    kube_names = [n for n in names if n in bench_kube.BENCHES]
+    if fabric_names:
+        with Lab("slvbch") as lab:
+            fabric = Fabric(lab)
+            fabric.start()
+            fabric.wait_converged()
+            for name in fabric_names:
+                BENCHES[name](lab, fabric)
+    if kube_names:
+        with Lab("slvbck") as lab:
+            bench_kube.run(lab, kube_names, table)
     return 0
 
 

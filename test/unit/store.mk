@@ -16,10 +16,12 @@ test_unit_test_store_core_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_unit_test_store_core_LDADD = $(STORE_TEST_LIBS)
 
 # The Kubernetes maker: its pure parts here, the whole in test/api/test_store.py.
-KUBE_TESTS = test/unit/test_json_split test/unit/test_reflector test/unit/test_pods test/unit/test_ipamobj
+KUBE_TESTS = test/unit/test_json_split test/unit/test_reflector test/unit/test_pods \
+	test/unit/test_ipamobj
 check_PROGRAMS += $(KUBE_TESTS)
 TESTS += $(KUBE_TESTS)
-KUBE_LIBS = store/libstore.a $(LIB_CONF) $(YAML_LIBS) $(JSON_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) $(EV_LIBS)
+KUBE_LIBS = store/libstore.a $(LIB_CONF) $(YAML_LIBS) $(JSON_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) \
+	$(EV_LIBS)
 test_unit_test_json_split_SOURCES = test/unit/test_json_split.c
 test_unit_test_json_split_CPPFLAGS = $(UNIT_CPPFLAGS)
 test_unit_test_json_split_LDADD = $(KUBE_LIBS) $(CHECK_LIBS)

@@ -24,3 +24,16 @@ felix_libfelix_a_SOURCES += felix/endpoints.c felix/endpoint_files.c felix/endpo
 	felix/felix_kube.c felix/claims.c felix/claims_node.c felix/claims_leases.c felix/claims_pods.c felix/claims_pools.c felix/claims.h \
 	felix/claims_impl.h felix/pod_probe.c felix/pod_probe.h felix/ipam_report.c felix/ipam_report.h felix/state_file.c felix/state_file.h \
 	felix/bgp_saved.c felix/bgp_saved.h
+# Policies as they are read, pure.
+noinst_LIBRARIES += felix/libpolicy.a
+felix_libpolicy_a_SOURCES = felix/policy/policy.c felix/policy/policy.h felix/policy/read.c felix/policy/read_impl.h \
+	felix/policy/read_parts.c felix/policy/read_calico.c felix/policy/read_kubernetes.c \
+	felix/policy/read_cluster.c felix/policy/read_sets.c
+# The calc graph, pure.
+felix_libpolicy_a_SOURCES += felix/policy/calc.c felix/policy/calc.h felix/policy/calc_impl.h \
+	felix/policy/calc_hash.c felix/policy/calc_hash.h felix/policy/calc_policies.c \
+	felix/policy/calc_rules.c felix/policy/calc_class.c felix/policy/calc_table.c \
+	felix/policy/calc_rows.c felix/policy/calc_flush.c felix/policy/calc_why.c \
+	felix/policy/ident.c felix/policy/ident.h felix/policy/ident_sets.c \
+	felix/policy/ident_trie.c felix/policy/flatten.c felix/policy/flatten.h
+# The policy dataplane.

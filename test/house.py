@@ -29,7 +29,7 @@ LIBRARIES = {
 PURE = [r"^bgpd/wire/", r"^bgpd/rib/", r"^bgpd/fsm\.", r"^bgpd/collision\.", r"^bgpd/config_diff\.",
         r"^ipam/(block|blocks_compute|journal_format|sync|sync_\w+|collect|collect_\w+)\.",
         r"^lib/(bytes|prefix|msg|msg_table|node|schema|"
-        r"selector|yaml|arena|err|kubeconfig|kube_access|kube_impl|ipamobj)\.", r"^felix/(bgpconf(_peers|_secret)?|blocks|services|ippools|routes_diff)\.", r"^store/(model|check|backoff|kube_path|kube_http_error|"
+        r"selector|yaml|arena|err|kubeconfig|kube_access|kube_impl|ipamobj)\.", r"^felix/policy/", r"^felix/(bgpconf(_peers|_secret)?|blocks|services|ippools|routes_diff)\.", r"^store/(model|check|backoff|kube_path|kube_http_error|"
         r"reflector|json_split|pods|ipamobj_json)",
         r"^noded/backoff\."]
 PURE_HEADERS = re.compile(

@@ -15,6 +15,7 @@ include test/unit/kube_http.mk
 include test/unit/scale.mk
 include test/unit/cni.mk
 include test/unit/nodectl.mk
+include test/unit/policy.mk
 include test/fuzz/local.mk
 
 # The rules of the house: who may include whom, what stays pure.
@@ -36,4 +37,4 @@ EXTRA_DIST += test/api/apiserver.py test/api/apiserver_auth.py test/api/apiserve
 	test/api/apiserver_schema.py test/api/apiserver_select.py test/api/apiserver_store.py \
 	test/api/pki.py test/api/apiclient.py test/api/apitest.py test/api/test_apiserver.py \
 	test/api/test_apiserver_users.py test/api/test_apiserver_faults.py
-EXTRA_DIST += test/api/test_access.py
+EXTRA_DIST += test/api/test_access.py test/api/test_node_more.py

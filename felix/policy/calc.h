@@ -1,11 +1,11 @@
 /* The calc graph: from pods, namespaces and policies to identities, classes and flat tables. Pure,
- * incremental, deterministic: the state after calc_flush() depends on the objects alone (but for the
- * numbers given), not on the order in which they came.
+ * incremental, deterministic: the state after calc_flush() depends on the objects alone (but for
+ * the numbers given), not on the order in which they came.
  *
- * An identity is a set of addresses of one family that no policy can tell apart: the same pod labels,
- * namespace, service account (or no pod at all), the same network sets and lists of networks around
- * them. Every rule holds for all of an identity or for none, so that whatever the rules are, a
- * decision is a lookup by (identity, protocol, ports).
+ * An identity is a set of addresses of one family that no policy can tell apart: the same pod
+ * labels, namespace, service account (or no pod at all), the same network sets and lists of
+ * networks around them. Every rule holds for all of an identity or for none, so that whatever the
+ * rules are, a decision is a lookup by (identity, protocol, ports).
  *
  * A class is a set of local endpoints that the same policies select and for which the same rules
  * hold on their own end. It has a table a direction and family, and two more where staged policies
@@ -44,8 +44,8 @@ enum { CALC_CLASS_NONE = 0 };
  * protocols 1 and 58 lo..hi are ICMP types and slo..shi ICMP codes (0..255); for protocols without
  * ports the ranges are 0..65535. */
 struct calc_row {
-	uint16_t proto; /* or CALC_ALL_PROTOCOLS */
-	uint16_t lo, hi; /* destination port */
+	uint16_t proto;	   /* or CALC_ALL_PROTOCOLS */
+	uint16_t lo, hi;   /* destination port */
 	uint16_t slo, shi; /* source port; 0..65535 in nearly all rows */
 	bool allow;
 	uint32_t rule; /* what decided: calc_rule_get() */
@@ -95,8 +95,8 @@ struct calc_ops {
 	void (*address_del)(void *arg, const struct addr *a);
 	/* Of identities that go, in classes that stay: nadd is 0. */
 	void (*rows_del)(void *arg, const struct calc_change *c);
-	/* The number is used again only after calc_ident_done(), calc_class_done(). A class goes with
-	 * all its rows. */
+	/* The number is used again only after calc_ident_done(), calc_class_done(). A class goes
+	 * with all its rows. */
 	void (*ident_del)(void *arg, uint32_t ident, enum family fam);
 	void (*class_del)(void *arg, uint32_t class_);
 };
@@ -104,11 +104,11 @@ struct calc_ops {
 struct calc *calc_new(const struct calc_ops *ops, void *arg);
 void calc_free(struct calc *c); /* no ops */
 
-/* ---- input: whole objects, as they are now; in any order; nothing is computed before calc_flush().
- * What is not there when it is deleted is passed over. ---- */
+/* ---- input: whole objects, as they are now; in any order; nothing is computed before
+ * calc_flush(). What is not there when it is deleted is passed over. ---- */
 
-/* Every pod of the cluster; borrowed for the call. Pods on the host's network and pods that are over
- * have no identity. */
+/* Every pod of the cluster; borrowed for the call. Pods on the host's network and pods that are
+ * over have no identity. */
 void calc_pod(struct calc *c, const struct pod *p);
 void calc_pod_del(struct calc *c, const char *namespace_, const char *name);
 /* A namespace that is not known has no labels but those of its name; kubernetes.io/metadata.name
@@ -120,8 +120,9 @@ void calc_account(struct calc *c, const char *namespace_, const char *name,
 void calc_account_del(struct calc *c, const char *namespace_, const char *name);
 
 /* Takes a reference of its own. A policy is known by kind, kind_text, namespace and name. One whose
- * tier is not known is held as if in a tier behind all others but POLICY_TIER_BASELINE that denies at
- * its end. */
+ * tier is not known is held as if in a tier behind all others but POLICY_TIER_BASELINE that denies
+ * at its end. Profiles, and policies that are not for pods, are taken and select nobody: what no
+ * tier decides is allowed, as a namespace's own profile says. */
 void calc_policy(struct calc *c, const struct policy *p);
 void calc_policy_del(struct calc *c, enum policy_kind kind, const char *kind_text,
 		     const char *namespace_, const char *name);
@@ -140,19 +141,21 @@ void calc_service(struct calc *c, const char *namespace_, const char *name,
 		  const struct calc_backend *v, size_t n);
 void calc_service_del(struct calc *c, const char *namespace_, const char *name);
 
-/* A pod of this node, or what an orchestrator other than Kubernetes calls one. Its addresses have its
- * pod's identity even before the pod's status names them. */
+/* A pod of this node, or what an orchestrator other than Kubernetes calls one. Its addresses have
+ * its pod's identity even before the pod's status names them. */
 struct calc_endpoint {
 	uint64_t id;
 	const char *namespace_, *name; /* of the pod as calc_pod() knows it, unless own_labels */
-	/* It says itself what it is (the directory store): the next three; else they are not read. */
+	/* It says itself what it is (the directory store): the next three; else they are not read.
+	 */
 	bool own_labels;
 	const char *account;
 	const struct pod_label *labels; /* sorted by key */
 	size_t nlabels;
 	const struct pod_port *ports;
 	size_t nports;
-	/* Rules about an endpoint's own end look at the first address of each family. */
+	/* Rules about an endpoint's own end look at the first address of each family; in a family
+	 * in which it has none, no network and no network set contains it. */
 	const struct addr *addrs;
 	size_t naddrs;
 };

@@ -42,19 +42,19 @@ enum policy_class {
 enum policy_class policy_class_of(const struct object *o);
 
 /* Labels that an endpoint has beside its own. What a selector in struct match is held against:
- *  labels  its own, POLICY_LABEL_NAMESPACE, POLICY_LABEL_ACCOUNT, POLICY_LABEL_ORCHESTRATOR = "k8s"
- *          (pods), and its namespace's and service
- *          account's, each with the prefix POLICY_PREFIX_NAMESPACE or POLICY_PREFIX_ACCOUNT;
+ *  labels  its own, POLICY_LABEL_NAMESPACE, POLICY_LABEL_ACCOUNT, POLICY_LABEL_ORCHESTRATOR (of a
+ *          pod: "k8s"), and its namespace's and service account's (with their POLICY_LABEL_NAME),
+ *          each with the prefix POLICY_PREFIX_NAMESPACE or POLICY_PREFIX_ACCOUNT;
  *  ns      the namespace's, POLICY_LABEL_NAME and POLICY_LABEL_NAMESPACE = its name; no label at
  *          all for what has no namespace (GlobalNetworkSet);
  *  sa      the service account's, POLICY_LABEL_NAME and POLICY_LABEL_ACCOUNT = its name; no label
  *          at all for what has none (network sets). */
 #define POLICY_LABEL_ORCHESTRATOR "projectcalico.org/orchestrator"
-#define POLICY_LABEL_NAMESPACE	"projectcalico.org/namespace"
-#define POLICY_LABEL_ACCOUNT	"projectcalico.org/serviceaccount"
-#define POLICY_LABEL_NAME	"projectcalico.org/name"
-#define POLICY_PREFIX_NAMESPACE "pcns."
-#define POLICY_PREFIX_ACCOUNT	"pcsa."
+#define POLICY_LABEL_NAMESPACE	  "projectcalico.org/namespace"
+#define POLICY_LABEL_ACCOUNT	  "projectcalico.org/serviceaccount"
+#define POLICY_LABEL_NAME	  "projectcalico.org/name"
+#define POLICY_PREFIX_NAMESPACE	  "pcns."
+#define POLICY_PREFIX_ACCOUNT	  "pcsa."
 
 /* A selector and the text it was made of; equal texts mean equal selectors, so that they can be
  * interned. text NULL: nothing is asked. Kubernetes' label selectors are turned into this language,
@@ -91,8 +91,8 @@ struct policy_nets {
 };
 
 struct policy_port {
-	const char *name; /* NULL: the range lo..hi (host order). A name is resolved per
-			   * destination pod, among its ports of the rule's protocol. */
+	const char *name; /* NULL: the range lo..hi (host order). A name is resolved per pod at
+			   * this end, among its ports of the rule's protocol. */
 	uint16_t lo, hi;
 };
 
@@ -159,22 +159,27 @@ struct policy {
 	const char *namespace_; /* "" for cluster kinds */
 	const char *name;	/* as the object has it */
 	const char *display;	/* "NetworkPolicy default/allow-web" */
-	const char *sort_name;	/* what policy_cmp() compares; see there */
+	const char *sort_name;	/* "name/namespace/kind", Calico's tie-break; unique */
 	const char *tier;	/* POLICY_TIER_*; "" of a profile */
-	double order;		/* INFINITY where unset: last */
+	double order;		/* INFINITY where unset: last; -INFINITY where it cannot be read */
 	bool types[POLICY_DIRECTIONS];
-	struct match subject;	/* pods_only */
-	bool subject_unknown;	/* what it selects could not be read: subject is wider than meant */
-	bool pods;		/* false: about host endpoints only (doNotTrack, preDNAT) */
+	struct match subject; /* pods_only */
+	bool subject_unknown; /* what it selects could not be read: subject is wider than meant */
+	bool pods; /* false: selects no pod: about host endpoints (doNotTrack, preDNAT), staged
+		    * and not to be, or a profile */
 	const char *not_served; /* "doNotTrack", ...: accepted, without effect; NULL: none */
-	struct policy_rules rules[POLICY_DIRECTIONS]; /* invalid: one Deny each */
-	struct field_kvs apply;			      /* a profile's labelsToApply */
-	const char *invalid; /* why, "file:line:col: ..." of the first problem; NULL: good */
-	struct arena arena;  /* owns all of it */
+	/* What is to be enforced, also where invalid is set: a Deny of everything then. Of a
+	 * ClusterNetworkPolicy a broken rule alone: Accept goes, Deny and Pass deny everything. */
+	struct policy_rules rules[POLICY_DIRECTIONS];
+	struct field_kvs apply; /* a profile's labelsToApply */
+	const char *invalid;	/* why, "file:line:col: ..." of the first problem; NULL: good */
+	struct arena arena;	/* owns all of it but the rules' arrays */
 	unsigned refs;
 };
 
-/* The tiers that are always there. Tier objects of these names override what is built in. */
+/* The tiers that are always there. Tier objects of these names override what is built in. A policy
+ * whose tier has no object is not lost (Calico drops it): the tier is as if its object said nothing
+ * but its name. */
 #define POLICY_TIER_ADMIN    "kube-admin"
 #define POLICY_TIER_DEFAULT  "default"
 #define POLICY_TIER_BASELINE "kube-baseline"
@@ -211,7 +216,7 @@ struct netset *netset_read(const struct object *o, struct problems *problems);
 const struct tier *const *policy_builtin_tiers(unsigned *n);
 
 /* The order of evaluation: tiers by order, then POLICY_TIER_BASELINE after all others, then name;
- * policies of one tier by order, then sort_name, then kind. 0 only for the same key. */
+ * policies of one tier by order, then sort_name. 0 only for the same key. */
 int tier_cmp(const struct tier *a, const struct tier *b);
 int policy_cmp(const struct policy *a, const struct policy *b);
 

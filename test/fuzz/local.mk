@@ -45,3 +45,9 @@ test_fuzz_fuzz_kube_CPPFLAGS = $(FUZZ_CPPFLAGS) $(JSON_CFLAGS)
 test_fuzz_fuzz_kube_LDFLAGS = $(FUZZ_LINK)
 test_fuzz_fuzz_kube_LDADD = store/libstore.a $(LIB_CONF) $(YAML_LIBS) $(JSON_LIBS) $(CURL_LIBS) $(CRYPTO_LIBS) \
 	$(EV_LIBS)
+
+FUZZ_TARGETS += test/fuzz/fuzz_policy
+test_fuzz_fuzz_policy_SOURCES = test/fuzz/fuzz_policy.c $(FUZZ_DRIVER)
+test_fuzz_fuzz_policy_CPPFLAGS = $(FUZZ_CPPFLAGS)
+test_fuzz_fuzz_policy_LDFLAGS = $(FUZZ_LINK)
+test_fuzz_fuzz_policy_LDADD = felix/libpolicy.a store/libstore.a $(LIB_CONF) $(YAML_LIBS) $(EV_LIBS)

@@ -37,3 +37,5 @@ felix_libpolicy_a_SOURCES += felix/policy/calc.c felix/policy/calc.h felix/polic
 	felix/policy/ident.c felix/policy/ident.h felix/policy/ident_sets.c \
 	felix/policy/ident_trie.c felix/policy/flatten.c felix/policy/flatten.h
 # The policy dataplane.
+felix_libkernel_a_SOURCES += felix/nft.c felix/nft.h felix/nft_impl.h felix/nft_commit.c felix/nft_layout.c \
+	felix/nft_map.c felix/nft_msg.c felix/nft_msg.h felix/nft_read.c felix/nft_sock.c felix/nft_sock.h

@@ -20,8 +20,21 @@ struct index {
 	uint32_t mask, n; /* mask + 1 slots */
 };
 
+/* What stays lies together: between it, the heap that reading a list leaves free can be given back.
+ */
+struct chunk {
+	struct chunk *next;
+	size_t used, size;
+	_Alignas(16) uint8_t bytes[];
+};
+
+/* Given back and not taken again, by size: multiples of 8, then powers of two. */
+struct unused {
+	struct unused *next;
+};
+enum { SMALL_CLASSES = 64, CLASSES = SMALL_CLASSES + 32, FIRST_CHUNK = 4096, LAST_CHUNK = 1 << 18 };
+
 struct slab {
-	struct slab *next;
 	struct pod v[SLAB];
 };
 
@@ -29,23 +42,67 @@ struct pods {
 	pods_cb cb;
 	void *arg;
 	struct index texts, labels, ports, pods;
-	struct slab *slabs;
 	struct pod *free; /* linked by namespace_ */
+	struct chunk *chunks;
+	struct unused *unused[CLASSES];
 	size_t bytes;
 };
 
 /* ---- memory, counted ---- */
 
+/* The class of a size, and the size that it has there. */
+static unsigned class_of(size_t *size)
+{
+	unsigned c = (unsigned)((*size + 7) / 8);
+
+	if (c < SMALL_CLASSES) {
+		*size = c * (size_t)8;
+		return c;
+	}
+	c = 9; /* 2^9 = SMALL_CLASSES * 8 */
+	while ((size_t)1 << c < *size)
+		c++;
+	*size = (size_t)1 << c;
+	return SMALL_CLASSES + c - 9;
+}
+
+static void *carve(struct pods *t, size_t size)
+{
+	struct chunk *c = t->chunks;
+
+	if (!c || c->size - c->used < size) {
+		size_t want = c ? c->size * 4 : FIRST_CHUNK;
+
+		want = want > LAST_CHUNK ? LAST_CHUNK : want;
+		want = want < size ? size : want;
+		c = xmalloc(sizeof(*c) + want);
+		*c = (struct chunk){ .next = t->chunks, .size = want };
+		t->chunks = c;
+	}
+	c->used += size;
+	return c->bytes + c->used - size;
+}
+
 static void *take(struct pods *t, size_t size)
 {
+	unsigned c = class_of(&size);
+	struct unused *u = t->unused[c];
+
 	t->bytes += size;
-	return xmalloc(size);
+	if (!u)
+		return carve(t, size);
+	t->unused[c] = u->next;
+	return u;
 }
 
 static void give(struct pods *t, void *p, size_t size)
 {
+	unsigned c = class_of(&size);
+	struct unused *u = p;
+
 	t->bytes -= size;
-	free(p);
+	u->next = t->unused[c];
+	t->unused[c] = u;
 }
 
 /* ---- index ---- */
@@ -80,7 +137,8 @@ static void index_resize(struct pods *t, struct index *x, uint32_t slots, hash_o
 	for (uint32_t i = 0; i <= old.mask; i++)
 		if (old.v[i])
 			index_insert(x, old.v[i], hash(old.v[i]));
-	give(t, old.v, ((size_t)old.mask + 1) * sizeof(*old.v));
+	t->bytes -= ((size_t)old.mask + 1) * sizeof(*old.v);
+	free(old.v);
 }
 
 static void index_add(struct pods *t, struct index *x, void *item, hash_of hash)
@@ -410,10 +468,9 @@ static struct pod *slot(struct pods *t)
 	struct pod *p;
 
 	if (!t->free) {
-		struct slab *s = take(t, sizeof(*s));
+		struct slab *s = carve(t, sizeof(*s));
 
-		s->next = t->slabs;
-		t->slabs = s;
+		t->bytes += sizeof(*s);
 		for (unsigned i = 0; i < SLAB; i++) {
 			s->v[i].namespace_ = (const char *)t->free;
 			t->free = &s->v[i];
@@ -572,27 +629,17 @@ struct pods *pods_new(pods_cb cb, void *arg)
 	return t;
 }
 
-static void free_index(struct index *x, bool items)
-{
-	for (uint32_t i = 0; items && i <= x->mask; i++)
-		free(x->v[i]);
-	free(x->v);
-}
-
 void pods_free(struct pods *t)
 {
 	if (!t)
 		return;
-	for (uint32_t i = 0; i <= t->pods.mask; i++)
-		if (t->pods.v[i])
-			free((void *)(uintptr_t)((struct pod *)t->pods.v[i])->notes);
-	free_index(&t->pods, false);
-	free_index(&t->labels, true);
-	free_index(&t->ports, true);
-	free_index(&t->texts, true);
-	for (struct slab *s = t->slabs, *next; s; s = next) {
-		next = s->next;
-		free(s);
+	free(t->pods.v);
+	free(t->labels.v);
+	free(t->ports.v);
+	free(t->texts.v);
+	for (struct chunk *c = t->chunks, *next; c; c = next) {
+		next = c->next;
+		free(c);
 	}
 	free(t);
 }

@@ -374,6 +374,45 @@ START_TEST(a_closed_block_gives_nothing)
 }
 END_TEST
 
-UNIT_MAIN("ipam_want", a_closed_block_gives_nothing, pools_in_order_of_preference,
-	  families_all_or_nothing, one_family_full, a_pending_lease_is_kept_only_where_it_answers,
-	  foreign_addresses, adoption, a_damaged_journal_is_set_aside)
+/* ---- a reboot ---- */
+
+static void keep_voided(void *arg, const struct ipam_lease *l)
+{
+	struct ipam_lease *to = arg;
+
+	ck_assert_str_eq(l->owner.container_id, "a");
+	ck_assert_uint_eq(to->naddrs, 0);
+	*to = *l;
+}
+
+/* Whoever shows the leases of before elsewhere is told once that they are over. */
+START_TEST(voided_leases_are_told)
+{
+	const struct ipam_want w = { .families = V4 | V6 };
+	struct ipam_lease given, voided = { 0 };
+	struct site s;
+
+	begin(&s);
+	ck_assert_int_eq(ask(&s, "a", &w, 1000), IPAM_OK);
+	given = s.l;
+	ipam_each_voided(s.ipam, keep_voided, &voided);
+	ck_assert_uint_eq(voided.naddrs, 0);
+	ipam_close(s.ipam);
+	s.ipam = ipam_open_ops(s.d.dirfd, "another", 2000, &s.d.ops, SMALL, &s.err);
+	ck_assert_ptr_nonnull(s.ipam);
+	ipam_each_voided(s.ipam, keep_voided, &voided);
+	ck_assert_uint_eq(voided.naddrs, 2);
+	ck_assert(addr_eq(&voided.addrs[0], &given.addrs[0]));
+	ipam_close(s.ipam);
+	s.ipam = ipam_open_ops(s.d.dirfd, "another", 3000, &s.d.ops, SMALL, &s.err);
+	voided.naddrs = 0;
+	ipam_each_voided(s.ipam, keep_voided, &voided);
+	ck_assert_uint_eq(voided.naddrs, 0);
+	end(&s);
+}
+END_TEST
+
+UNIT_MAIN("ipam_want", voided_leases_are_told, a_closed_block_gives_nothing,
+	  pools_in_order_of_preference, families_all_or_nothing, one_family_full,
+	  a_pending_lease_is_kept_only_where_it_answers, foreign_addresses, adoption,
+	  a_damaged_journal_is_set_aside)

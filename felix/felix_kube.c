@@ -237,6 +237,18 @@ static enum cni_turn find_pod(struct felix *f, const struct cni_ask *ask, const 
 	return CNI_GO;
 }
 
+/* As nodectl shows them, and as they were when the pod was added. */
+static void take_labels(struct cni_ask *ask, const struct pod *p)
+{
+	msg_kv_list *l = arena_alloc(ask->arena, sizeof(*l));
+
+	l->n = p->labels->n;
+	l->v = arena_array(ask->arena, l->n + 1u, sizeof(*l->v));
+	for (unsigned i = 0; i < l->n; i++)
+		l->v[i] = (struct msg_kv){ p->labels->v[i].key, p->labels->v[i].value };
+	ask->labels = l;
+}
+
 enum cni_turn felix_admit(void *arg, struct cni_ask *ask)
 {
 	struct felix *f = arg;
@@ -257,6 +269,8 @@ enum cni_turn felix_admit(void *arg, struct cni_ask *ask)
 		ask->code = out.code;
 		return CNI_REFUSE;
 	}
+	if (in.pod && in.pod->labels->n)
+		take_labels(ask, in.pod);
 	for (unsigned i = 0; i < out.nnotes; i++)
 		log_info("cni", "%s", out.notes[i]);
 	ask->want = out.want;

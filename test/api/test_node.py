@@ -87,8 +87,10 @@ def mesh_between_the_nodes(lab, cluster):
         node.wait_peers(1)
     for cidr in cluster.blocks("n2"):
         wait_for(f"n1's route to {cidr}", lambda: a.route(cidr), 15)
-    one, two = KubePod(cluster, a, "mesh1"), KubePod(cluster, b, "mesh2")
+    one, two = KubePod(cluster, a, "mesh1", labels={"app": "web"}), KubePod(cluster, b, "mesh2")
+    time.sleep(0.3)
     one.add()
+    expect_eq(a.ctl("endpoints")[0]["labels"], {"app": "web"}, "labels of the endpoint")
     two.add()
     for fam in (4, 6):
         expect(ping(one, two.address(fam)), f"no answer over IPv{fam}")

@@ -163,6 +163,15 @@ def suite_asan(tally):
         make_check(tally, "asan", src, env=asan_env())
 
 
+def failed_cases(out, lines=60):
+    """What a suite said of each case that failed: its line and what follows it, and their names."""
+    text, names = [], re.findall(r"^FAILED  (\w+):", out, re.M)
+    for block in re.split(r"^(?=FAILED  |ok      )", out, flags=re.M):
+        if block.startswith("FAILED  "):
+            text += block.splitlines()[:lines]
+    return text or out.splitlines()[-lines:], names
+
+
 def run_net(tally, suite, env, folder="net", only=None):
     for path in sorted(glob.glob(os.path.join(TOP, "test", folder, "test_*.py"))):
         name = os.path.basename(path)[:-3]
@@ -177,8 +186,9 @@ def run_net(tally, suite, env, folder="net", only=None):
         if code != 0 and not failed:
             failed = 1
         if failed:
-            print("\n".join(out.splitlines()[-60:]))
-            tally.fail(suite, f"{name} (log: {log})")
+            text, names = failed_cases(out)
+            print("\n".join(text))
+            tally.fail(suite, f"{name}: {', '.join(names) or 'ended early'} (log: {log})")
         tally.add(f"{suite} {name}", passed, failed, f"({time.monotonic() - start:.0f} s)")
 
 

@@ -44,8 +44,7 @@ def main(lab, *shared):
     """Runs the cases with the lab and what the module set up; takes the lab away at the end."""
     only = [a for a in sys.argv[1:] if not a.startswith("-")]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    passed = failed = 0
-    left = []
+    passed, failed, left = 0, [], []
     try:
         for fn in CASES:
             if only and fn.__name__ not in only:
@@ -60,7 +59,7 @@ def main(lab, *shared):
                 print(f"ok      {fn.__name__} ({time.monotonic() - start:.1f} s)", flush=True)
             except (AssertionError, LabError, OSError, KeyError, ValueError, TypeError,
                     IndexError, SystemExit) as e:
-                failed += 1
+                failed.append(fn.__name__)
                 print(f"FAILED  {fn.__name__}: {(fn.__doc__ or '').strip().splitlines()[0]}\n"
                       f"        {type(e).__name__}: {e}", flush=True)
                 traceback.print_exc()
@@ -70,5 +69,7 @@ def main(lab, *shared):
         lab.close()
     if left:
         print(f"not run, {len(left)} cases need the in-tree server: {', '.join(left)}", flush=True)
-    print(f"{passed} passed, {failed} failed", flush=True)
+    if failed:
+        print(f"failed: {', '.join(failed)}", flush=True)
+    print(f"{passed} passed, {len(failed)} failed", flush=True)
     sys.exit(1 if failed or not passed else 0)

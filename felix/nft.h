@@ -51,6 +51,15 @@ void nft_iface(struct nft *n, uint64_t endpoint, uint32_t ifindex);
 /* The endpoint is gone, its interface too. */
 void nft_iface_del(struct nft *n, uint64_t endpoint);
 
+/* The addresses that an endpoint may send from: its own and what else it is allowed. Others are
+ * dropped in prerouting, before conntrack; IPv6 link-local ones pass for neighbour discovery alone.
+ * Replaces what was said before; forgotten by nft_iface_del(). */
+void nft_sources(struct nft *n, uint64_t endpoint, const struct prefix *v, size_t nv);
+/* Packets from `from` (pools with natOutgoing) to an address outside `pools` (all pools) leave with
+ * the node's address. Both families; replaces what was said before. */
+void nft_masquerade(struct nft *n, const struct prefix *from, size_t nfrom,
+		    const struct prefix *pools, size_t npools);
+
 enum nft_object {
 	NFT_OBJ_NONE,
 	NFT_OBJ_BASE,	   /* the tables themselves, or the socket */
@@ -79,6 +88,13 @@ struct nft_result {
  * again, whole, by the next commit. Blocks: microseconds for a few elements; about 1 ms where
  * something has to be deleted that packets under way may still look at. */
 int nft_commit(struct nft *n, struct nft_result *result);
+
+/* Becomes readable when some program's transaction touches our tables; -1: there is no such socket,
+ * nft_changed() has to be asked from time to time. */
+int nft_events_fd(const struct nft *n);
+/* Reads what has come; true: another program changed our tables (or events were lost), to be
+ * confirmed by nft_changed(). Our own transactions do not count. */
+bool nft_events_read(struct nft *n);
 
 /* Are there wishes that were not committed? */
 bool nft_pending(const struct nft *n);
